@@ -3,49 +3,67 @@
 // Life:
 //   kHead      nobody knows yet what the upstream will answer. Readers wait.
 //   kBody      the head is known; bytes arrive, in one sequence or as slices in any order.
-//   kComplete  all bytes are there and verified; blob() is in the store (or about to be: the rename may follow).
-//   kPassed    the answer is not for sharing (not storable, no length or validator to combine, an error status ...): every
-//              follower asks by itself. The owner's own reader has the answer in its hands.
-//   kMerged    another Fill or a stored blob brings the same digest: readers go on with merged_into()/blob().
+//   kComplete  all bytes are there and verified; blob() is in the store, or about to be.
+//   kPassed    the answer is not for sharing (not storable, nothing to combine pieces by, an error status):
+//              every follower asks by itself. The owner's own reader has the answer in its hands.
+//   kMerged    another Fill or a stored blob brings the same digest: go on with merged_into()/blob().
 //   kFailed    broken for good; error() and reason() say why. Nothing of it is served as whole, ever.
 // Legal calls:
-//   owner     set_head once in kHead; write in kBody (from pool threads, one write at a time for each transfer, several
-//             transfers at once); finish when no write is running; pass, merge, fail from kHead or kBody.
-//   reader    head, blob, subscribe in any phase.
-// A Fill destroyed before kComplete leaves nothing behind, except a partial blob that persist_partial() saved.
+//   owner      set_head once in kHead; write in kBody (from pool threads, one write at a time for each
+//              transfer, several transfers at once); finish when no write is running; pass, merge, fail
+//              from kHead or kBody.
+//   reader     head, blob, subscribe in any phase.
+// A Fill destroyed before kComplete leaves nothing behind, except a partial blob that was saved by
+// persist_partial().
 //
-// Who waits: a Waiter is called, on whichever thread made progress, with no lock held. It must only post to its own loop.
-// Wakes are batched: a waiter is called once, then not again until it has re-armed.
+// Who waits: a Waiter is called, on whichever thread made progress, with no lock held. It must only post to
+// its own loop. Wakes are batched: a waiter is called once, then not again until it has re-armed.
+//
+// Whoever calls a member of a Fill holds a shared_ptr to it for as long as the call lasts.
+//
+// Room. A Fill reserves the length at set_head (in steps where it is unknown) and gives back what it does not
+// store. What an earlier fill saved stays counted by the store until erase_partial(), beside the reservation
+// of the Fill that goes on from it.
 #pragma once
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cache/blob.h"
 
 namespace entrepot::cache {
 
-class Cache;
+class FillStore;
+struct Name;
+struct PartialBlob;
 
 // What the head of the upstream's answer settles.
 struct FillHead {
-  std::string metadata;                       // the stored response, opaque here
-  uint64_t length_bytes = kUnknownLength;     // of the whole blob
-  std::optional<Digest> expected_digest;      // from a source that is trusted for this name
-  std::string validator;                      // strong entity tag: what pins pieces together; may be empty
+  std::string metadata;                    // the stored response, opaque here
+  uint64_t length_bytes = kUnknownLength;  // of the whole blob
+  std::optional<Digest> expected_digest;   // from a source that is trusted for this name
+  std::string validator;                   // strong entity tag: what pins pieces together; may be empty
 };
 
 // Sums up what a reader has to know to go on, at one instant.
 enum class FillPhase : uint8_t { kHead, kBody, kComplete, kPassed, kMerged, kFailed };
 
-class Fill : public std::enable_shared_from_this<Fill> {
+struct FillOptions {
+  uint64_t inline_limit_bytes = 16 * 1024;  // bodies up to this size stay in memory and go to the index
+  // Kept as long as the Fill lives. May be null where the store outlives the Fill anyway.
+  std::shared_ptr<const void> store_owner;
+};
+
+class Fill final : public std::enable_shared_from_this<Fill> {
  public:
   using Waiter = std::function<void()>;  // any thread; posts, never works
 
-  // A place in the list of those who are told of progress. Unregisters in its destructor (also from another thread).
+  // A place in the list of those who are told of progress. Unregisters in its destructor, from any thread:
+  // once that has returned the waiter neither runs nor will be called. A waiter may destroy its own
+  // Subscription (then it still runs to its end), not another's.
   class Subscription {
    public:
     Subscription() = default;
@@ -53,7 +71,8 @@ class Fill : public std::enable_shared_from_this<Fill> {
     Subscription& operator=(Subscription&&) noexcept;
     ~Subscription();
     // Ask to be called (once) when the phase changes or at least `bytes` more have arrived since this call.
-    // Calls at once where that is already so since the last wake.
+    // Calls at once, on this thread, where that is already so since the last wake (the first time: since the
+    // Fill began).
     void arm(uint64_t bytes) noexcept;
     explicit operator bool() const noexcept { return static_cast<bool>(fill_); }
 
@@ -63,57 +82,89 @@ class Fill : public std::enable_shared_from_this<Fill> {
     uint64_t id_ = 0;
   };
 
-  virtual ~Fill() = default;
+  // A Fill that begins with nothing. No I/O. REQUIRES: `store` outlives it (see FillOptions::store_owner).
+  static std::shared_ptr<Fill> create(Name name, FillStore& store, FillOptions options);
+  // A Fill that goes on from what an earlier one saved. Where the file cannot be opened or does not fit, one
+  // that begins with nothing (the partial blob is then forgotten). May wait for a disk. Until set_head only
+  // next_gap() tells what is there; set_head keeps it where length, and validator or expected digest, agree,
+  // else drops it. If the Fill ends without having stored, saved or disproved anything, the saved partial
+  // blob stays as it was.
+  static std::shared_ptr<Fill> resume(Name name, FillStore& store, FillOptions options,
+                                      const PartialBlob& partial);
+  ~Fill();
+  Fill(const Fill&) = delete;
+  Fill& operator=(const Fill&) = delete;
 
   // -- readers; thread-safe --
-  virtual FillPhase phase() const noexcept = 0;
+  FillPhase phase() const noexcept;
   // Valid from kBody on; never changes after.
-  virtual const FillHead& head() const noexcept = 0;
-  virtual std::shared_ptr<Blob> blob() const noexcept = 0;      // from kBody on
-  virtual std::shared_ptr<Fill> merged_into() const noexcept = 0;  // in kMerged; null when merged into a stored blob
-  virtual Error error() const noexcept = 0;                     // in kFailed
-  virtual std::string reason() const = 0;                       // in kFailed or kPassed: one sentence for the log
-  // How far a reader of the WHOLE blob may be given bytes: readable_end(offset), less the held-back tail while an
-  // expected digest is not verified yet (the last kChunkBytes of the known length, or of what has arrived).
-  virtual uint64_t releasable_end(uint64_t offset) const noexcept = 0;
-  virtual uint64_t arrived_bytes() const noexcept = 0;          // bytes present, whatever their order
+  const FillHead& head() const noexcept;
+  std::shared_ptr<Blob> blob() const noexcept;         // from kBody on
+  std::shared_ptr<Fill> merged_into() const noexcept;  // in kMerged; null when merged into a stored blob
+  Error error() const noexcept;                        // in kFailed
+  std::string reason() const;                          // in kFailed or kPassed: one sentence for the log
+  // How far a reader of the WHOLE blob may be given bytes: readable_end(offset), less the held-back tail
+  // while an expected digest is not verified yet (the last kChunkBytes of the known length, or of what has
+  // arrived).
+  uint64_t releasable_end(uint64_t offset) const noexcept;
+  uint64_t arrived_bytes() const noexcept;  // bytes present, whatever their order
   Subscription subscribe(Waiter waiter);
-  virtual size_t readers() const noexcept = 0;                  // subscriptions alive
+  size_t readers() const noexcept;  // subscriptions alive
 
-  // A reader that needs [begin, end) says so, so that the owner may bring slices in by need. The owner is told by its demand
-  // waiter. Returns a token for drop_demand. kUnknownLength as end: to the end.
-  virtual uint64_t add_demand(uint64_t begin, uint64_t end) = 0;
-  virtual void drop_demand(uint64_t token) noexcept = 0;
+  // A reader that needs [begin, end) says so, so that the owner may bring slices in by need. The owner is
+  // told by its demand waiter. Returns a token for drop_demand. kUnknownLength as end: to the end.
+  uint64_t add_demand(uint64_t begin, uint64_t end);
+  void drop_demand(uint64_t token) noexcept;
 
   // -- owner --
-  virtual void set_demand_waiter(Waiter waiter) = 0;            // called when demands or readers change
-  struct Demand { uint64_t begin, end; };
-  virtual std::vector<Demand> demands() const = 0;
-  // kHead -> kBody. Creates the storage. Errors: kNoSpace, kIo, kPermission (then the Fill has failed).
-  virtual Result<void> set_head(FillHead head) = 0;
-  // The length became known (the body of a response without length ended).
-  virtual void set_length(uint64_t length_bytes) = 0;
+  void set_demand_waiter(Waiter waiter);  // called when demands or readers change
+  struct Demand {
+    uint64_t begin, end;
+  };
+  std::vector<Demand> demands() const;
+  // kHead -> kBody. Creates the storage. May wait for a disk. Errors: kNoSpace, kIo, kPermission (then the
+  // Fill has failed), kCancelled (it is not in kHead).
+  Result<void> set_head(FillHead head);
+  // The length became known (the body of a response without length ended). Never waits for a disk. Another
+  // length than the known one, or less than has arrived, fails the Fill.
+  void set_length(uint64_t length_bytes);
   // Writes bytes, checksums finished chunks, hashes the contiguous prefix, publishes. May wait for a disk.
-  // Bytes already present are skipped silently. Errors: kNoSpace, kIo, kLengthMismatch (beyond the length).
-  virtual Result<void> write(uint64_t offset, std::span<const std::byte> bytes) noexcept = 0;
-  // First byte at or after `offset` that is missing, and where that gap ends (the next present byte or the length).
-  // Empty when nothing is missing before the (known) length.
-  struct Gap { uint64_t begin, end; };
-  virtual std::optional<Gap> next_gap(uint64_t offset) const noexcept = 0;
-  // All bytes written: checks the length, hashes what is not hashed yet, compares, publishes kComplete, then stores: footer,
-  // fdatasync, rename, index. May wait for a disk. On mismatch the blob goes to quarantine and the Fill fails.
-  virtual Result<Digest> finish() noexcept = 0;
-  // Saves what has arrived (whole chunks) so that a later Fill of the same name goes on from it. May wait for a disk.
-  virtual void persist_partial() noexcept = 0;
-  virtual void pass(std::string reason) noexcept = 0;
-  virtual void merge(std::shared_ptr<Fill> other) noexcept = 0;
-  virtual void merge(std::shared_ptr<Blob> stored) noexcept = 0;
-  virtual void fail(Error error, std::string reason) noexcept = 0;
+  // Bytes already present are skipped silently; where another write() is bringing the same bytes it is waited
+  // for. Errors: kNoSpace, kIo, kLengthMismatch (beyond the length: nothing is written), kCorrupt (what was
+  // saved before has rotted), kCancelled (it is not in kBody). The Fill stays in its phase: the owner
+  // decides.
+  Result<void> write(uint64_t offset, std::span<const std::byte> bytes) noexcept;
+  // First byte at or after `offset` that is missing, and where that gap ends (the next present byte or the
+  // length). Empty when nothing is missing before the (known) length.
+  struct Gap {
+    uint64_t begin, end;
+  };
+  std::optional<Gap> next_gap(uint64_t offset) const noexcept;
+  // All bytes written: checks the length, hashes what is not hashed yet, compares, publishes kComplete, then
+  // stores: footer, fdatasync, rename, index. May wait for a disk. On mismatch the blob goes to quarantine
+  // and the Fill fails. Returns the SHA-256, also where the bytes are right and storing them failed: then
+  // nothing is stored, the store's on_event says why, and readers go on. Errors: kLengthMismatch,
+  // kDigestMismatch, kCorrupt, kIo (then the Fill has failed), kCancelled.
+  Result<Digest> finish() noexcept;
+  // Saves what has arrived (whole chunks) so that a later Fill of the same name goes on from it. May wait for
+  // a disk. Does nothing where a later fill could not combine it (no validator, no expected digest) or it is
+  // in memory.
+  void persist_partial() noexcept;
+  void pass(std::string reason) noexcept;
+  void merge(std::shared_ptr<Fill> other) noexcept;
+  void merge(std::shared_ptr<Blob> stored) noexcept;
+  void fail(Error error, std::string reason) noexcept;
 
- protected:
-  virtual uint64_t add_subscriber(Waiter waiter) = 0;
-  virtual void arm_subscriber(uint64_t id, uint64_t bytes) noexcept = 0;
-  virtual void remove_subscriber(uint64_t id) noexcept = 0;
+  // Calls `hook` once, with no lock held, when nobody can join this Fill any more: it failed, passed, was
+  // merged into a stored blob, its blob stands in the index (or storing it failed), or it is being destroyed.
+  // For FillTable.
+  void on_settled(std::function<void()> hook);
+
+ private:
+  struct State;  // cache/fill_state.h
+  explicit Fill(std::unique_ptr<State> state) noexcept;
+
+  const std::unique_ptr<State> state_;
 };
 
 }  // namespace entrepot::cache

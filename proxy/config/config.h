@@ -1,4 +1,5 @@
-// Config: what a conf file says, checked and resolved. Immutable once parsed; shared by all workers; swapped whole at reload.
+// Config: what a conf file says, checked and resolved. Immutable once parsed; shared by all workers; swapped
+// whole at reload.
 #pragma once
 
 #include <chrono>
@@ -11,19 +12,27 @@
 #include <vector>
 
 #include "proxy/config/variables.h"
+#include "resolver/resolution.h"
 
 namespace entrepot::config {
 
 using std::chrono::milliseconds;
 
+// Where the conf says something, for errors that are found after it was read. line 0: it does not say it.
+struct Place {
+  std::string file;
+  uint32_t line = 0, column = 0;
+  std::string source_line;
+};
+
 struct Listen {
-  std::string address;           // "127.0.0.1:8443", "[::]:443", "unix:/run/edge.sock": canonical, as nginx prints it
+  std::string address;  // "127.0.0.1:8443", "[::]:443", "unix:/run/edge.sock": canonical, as nginx prints it
   bool ssl = false, http2 = false, default_server = false;
   int backlog = 511;
 };
 
 struct UpstreamServer {
-  std::string address;           // "host:port" or "unix:/path"
+  std::string address;  // "host:port" or "unix:/path". The port always stands: 80 where none is written
   bool backup = false, down = false;
 };
 struct Upstream {
@@ -35,57 +44,78 @@ struct Upstream {
 // Where requests of a location or repository go: proxy_pass.
 struct ProxyPass {
   bool https = false;
-  std::string host;                        // as written, with port where written: $proxy_host
-  std::shared_ptr<const Upstream> upstream;  // always set: an implicit one with one server when no upstream{} has that name
-  std::optional<std::string> uri;          // "/x/": replaces the location's prefix, as nginx does; empty: the path passes unchanged
+  std::string host;  // as written, with port where written: $proxy_host
+  // Never null: an implicit one with one server where no upstream{} has that name. Its port is 80 or 443
+  // where none is written.
+  std::shared_ptr<const Upstream> upstream;
+  std::optional<std::string> uri;  // "/x/": replaces the location's path; empty: the path passes unchanged
 };
 
-struct CacheZone {               // proxy_cache_path
+struct CacheZone {  // proxy_cache_path
   std::string name, path;
   uint64_t max_size_bytes = 10ull << 30, min_free_bytes = 0, keys_zone_bytes = 64ull << 20;
   std::chrono::seconds inactive{10 * 24 * 3600};
+  Place place;
 };
 
-struct CacheValid {              // proxy_cache_valid 200 302 10m; any 1m
-  std::vector<int> statuses;     // empty: any
+struct CacheValid {           // proxy_cache_valid 200 302 10m; any 1m
+  std::vector<int> statuses;  // empty: any
   std::chrono::seconds lifetime{};
 };
 
-struct AddHeader { std::string name; Template value; bool always = false; };
-struct SetHeader { std::string name; Template value; };
+struct AddHeader {
+  std::string name;
+  Template value;
+  bool always = false;
+};
+struct SetHeader {
+  std::string name;
+  Template value;
+};
 
-struct LogFormat { std::string name; Template format; bool escape_json = false, escape_none = false; };
-struct AccessLog { std::string path; std::shared_ptr<const LogFormat> format; };  // off: none
+struct LogFormat {
+  std::string name;
+  Template format;
+  bool escape_json = false, escape_none = false;
+};
+struct AccessLog {
+  std::string path;
+  std::shared_ptr<const LogFormat> format;
+};
 
 // The directives that server, location and repository inherit from one another.
 struct Shared {
-  std::string root;
-  std::vector<AddHeader> add_headers;          // inherited only where the level below has none, as in nginx
-  std::vector<AccessLog> access_logs;
+  std::string root;                    // empty: no files are served
+  std::vector<AddHeader> add_headers;  // inherited only where the level below has none, as in nginx
+  std::vector<AccessLog> access_logs;  // empty: off, which is also the default
   std::vector<SetHeader> proxy_set_headers;
   milliseconds proxy_connect_timeout{60'000}, proxy_read_timeout{60'000};
   bool proxy_ssl_verify = true;
   std::string proxy_ssl_trusted_certificate;
-  std::shared_ptr<const CacheZone> proxy_cache;   // null: off
-  Template proxy_cache_key;                       // default "$scheme$proxy_host$request_uri"
+  Place proxy_ssl_trusted_certificate_place;
+  std::shared_ptr<const CacheZone> proxy_cache;  // null: off
+  Template proxy_cache_key;                      // default "$scheme$proxy_host$request_uri"
   std::vector<CacheValid> proxy_cache_valid;
-  uint64_t slice_bytes = 4ull << 20;              // unit of a cold range; 0: a range brings the whole
+  uint64_t slice_bytes = 4ull << 20;  // unit of a cold range; 0: a range brings the whole
   std::shared_ptr<const std::map<std::string, std::string>> types;  // extension -> media type
   std::string default_type = "text/plain";
   milliseconds keepalive_timeout{75'000}, client_header_timeout{60'000}, send_timeout{60'000};
 };
 
-enum class Format : uint8_t { kGeneric };
+using resolver::Format;
 
 struct Repository {
   std::string name;
   Format format = Format::kGeneric;
-  std::string root;                        // local; or
-  std::optional<ProxyPass> proxy_pass;     // remote
+  std::string root;                     // local; or
+  std::optional<ProxyPass> proxy_pass;  // remote
   Shared shared;
 };
 
-struct Return { int status = 0; Template text; };   // text: body, or the URL of a redirect
+struct Return {
+  int status = 0;
+  Template text;  // the body, or the URL of a redirect
+};
 
 struct Location {
   enum class Match : uint8_t { kPrefix, kPrefixStrong /* ^~ */, kExact };
@@ -99,31 +129,34 @@ struct Location {
 
 struct Server {
   std::vector<Listen> listens;
-  std::vector<std::string> names;          // lower case; "*.example.com", "www.example.*", ".example.com" as nginx
+  std::vector<std::string> names;  // lower case; "*.example.com", "www.example.*", ".example.com" as nginx
   std::string certificate, certificate_key;
+  Place certificate_place, certificate_key_place;
   std::string ssl_protocols = "TLSv1.2 TLSv1.3";  // validated; space separated
   std::string ssl_ciphers = "HIGH:!aNULL:!MD5";
-  bool http2 = false;                      // http2 on;
+  bool http2 = false;  // http2 on;
   std::optional<Return> return_;
   std::vector<Location> locations;
   Shared shared;
 
-  // The location for a (normalised) path: exact, else the longest prefix. Null: none.
+  // The location for a normalised path: exact, else the longest prefix. Null: none. Thread-safe.
   const Location* find_location(std::string_view path) const noexcept;
 };
 
-struct Admin { std::string listen; };      // admin 127.0.0.1:9145; or unix:
+struct Admin {
+  std::string listen;  // canonical, as of Listen
+};
 
 enum class LogLevel : uint8_t { kDebug, kInfo, kNotice, kWarn, kError, kCrit, kAlert, kEmerg };
 
 struct Config {
   std::string file, prefix;
-  uint32_t worker_threads = 0;             // 0: auto
+  uint32_t worker_threads = 0;  // 0: auto
   uint32_t worker_connections = 512;
   bool daemon = true;
   std::string user, group;
-  std::string pid;                         // path
-  std::string error_log;                   // path or "stderr"
+  std::string pid;        // path
+  std::string error_log;  // path or "stderr"
   LogLevel error_log_level = LogLevel::kError;
   std::vector<std::shared_ptr<const CacheZone>> caches;
   std::vector<std::shared_ptr<const Repository>> repositories;
@@ -132,30 +165,46 @@ struct Config {
 
   // Every distinct listen address, with what its servers agree on (ssl, http2, backlog).
   std::vector<Listen> listen_addresses() const;
-  // The server for a request that came through `address`: by exact name, longest wildcard in front, longest at the end, else the default.
+  // The server for a request that came through `address`. `host`: lower case, without port; empty: the
+  // request names none. By exact name, else by the longest wildcard in front, else by the longest at the end,
+  // else the default: the one marked so, or the first of the address. REQUIRES: a server listens on
+  // `address`. Thread-safe. Source: nginx, "Server names".
   const Server& find_server(std::string_view address, std::string_view host) const noexcept;
 };
 
-// An error of the conf, in nginx's words: `unknown directive "foo" in edge.conf:12`, then the line and a caret.
+// An error of the conf, in nginx's words.
 struct ConfigError {
-  std::string file;
+  std::string file;  // "command line": of -g
   uint32_t line = 0, column = 0;
-  std::string message;      // without place
+  std::string message;  // without place
   std::string source_line;
-  std::string str() const;  // what is printed
+  std::string expected;  // how it is written rightly, where that helps
+  // What is printed, each line with its end:
+  //   entrepot: [emerg] unknown directive "foo" in edge.conf:12
+  //       foo bar;
+  //       ^
+  //       expected: ...
+  // An error without a line has only the first.
+  std::string str() const;
 };
 
 struct ParseOptions {
-  std::string file;                        // -c
-  std::string prefix;                      // -p: relative paths stand under it
-  std::string globals;                     // -g: directives of the main context
+  std::string file;     // -c
+  std::string prefix;   // -p: relative paths stand under it; but those of includes in the folder of `file`
+  std::string globals;  // -g: directives of the main context
 };
 struct ParseResult {
-  std::shared_ptr<const Config> config;    // null on error
+  std::shared_ptr<const Config> config;  // null on error
   std::optional<ConfigError> error;
-  std::vector<std::string> warnings;       // as `[warn] ... in file:line`
-  std::string dump;                        // -T: every file read, as nginx prints them
+  std::vector<std::string> warnings;  // as `[warn] ... in file:line`
+  std::string dump;                   // -T: every file read, as nginx prints them
 };
+// Reads a conf and all that it includes. Looks at no file but these: certificates and directories are
+// check_environment's. Thread-safe.
 ParseResult parse(const ParseOptions& options);
+
+// What the conf needs of this machine: certificates that can be read, cache directories that can be made or
+// written. The first thing that is missing, as an error of the directive that asks for it; else empty.
+std::optional<ConfigError> check_environment(const Config& config);
 
 }  // namespace entrepot::config

@@ -13,28 +13,69 @@ namespace entrepot::config {
 class VariableSource {
  public:
   virtual ~VariableSource() = default;
-  // Appends the value of variable `id` to `out`. `argument` is the rest of a family's name: "x_foo" of $http_x_foo, "a" of $arg_a,
-  // lower case. An absent value appends nothing and answers false.
+  // Appends the value of variable `id` to `out`. `argument` is the rest of a family's name: "x_foo" of
+  // $http_x_foo, "a" of $arg_a, lower case. An absent value appends nothing and answers false.
   virtual bool append(uint16_t id, std::string_view argument, std::string& out) const = 0;
 };
 
 enum Variable : uint16_t {
-  kVarScheme, kVarHost, kVarHttpHost /* $http_host through the family */, kVarRequestUri, kVarUri, kVarArgs, kVarIsArgs, kVarQueryString,
-  kVarRequestMethod, kVarServerProtocol, kVarRequest, kVarRemoteAddr, kVarRemoteUser, kVarServerName, kVarServerPort, kVarServerAddr,
-  kVarProxyHost, kVarProxyPort, kVarProxyAddXForwardedFor, kVarStatus, kVarBodyBytesSent, kVarBytesSent, kVarRequestTime, kVarRequestLength,
-  kVarTimeLocal, kVarTimeIso8601, kVarMsec, kVarUpstreamAddr, kVarUpstreamStatus, kVarUpstreamCacheStatus, kVarUpstreamResponseTime,
-  kVarHttps, kVarSslProtocol, kVarSslCipher, kVarHostname, kVarPid, kVarConnection, kVarSliceRange, kVarEntrepotVersion,
-  kVarRequestFilename, kVarDocumentRoot,
-  kVarHttpField /* $http_* */, kVarArg /* $arg_* */, kVarSentHttpField /* $sent_http_* */, kVarUpstreamHttpField /* $upstream_http_* */,
+  kVarScheme,
+  kVarHost,
+  kVarHttpHost /* $http_host through the family */,
+  kVarRequestUri,
+  kVarUri,
+  kVarArgs,
+  kVarIsArgs,
+  kVarQueryString,
+  kVarRequestMethod,
+  kVarServerProtocol,
+  kVarRequest,
+  kVarRemoteAddr,
+  kVarRemoteUser,
+  kVarServerName,
+  kVarServerPort,
+  kVarServerAddr,
+  kVarProxyHost,
+  kVarProxyPort,
+  kVarProxyAddXForwardedFor,
+  kVarStatus,
+  kVarBodyBytesSent,
+  kVarBytesSent,
+  kVarRequestTime,
+  kVarRequestLength,
+  kVarTimeLocal,
+  kVarTimeIso8601,
+  kVarMsec,
+  kVarUpstreamAddr,
+  kVarUpstreamStatus,
+  kVarUpstreamCacheStatus,
+  kVarUpstreamResponseTime,
+  kVarHttps,
+  kVarSslProtocol,
+  kVarSslCipher,
+  kVarHostname,
+  kVarPid,
+  kVarConnection,
+  kVarSliceRange,
+  kVarEntrepotVersion,
+  kVarRequestFilename,
+  kVarDocumentRoot,
+  kVarHttpField /* $http_* */,
+  kVarArg /* $arg_* */,
+  kVarSentHttpField /* $sent_http_* */,
+  kVarUpstreamHttpField /* $upstream_http_* */,
   kVarCookie /* $cookie_* */,
 };
 
 class Template {
  public:
   Template() = default;
-  // Errors: the text of the message (`unknown "foo" variable`), for a name that is not known or a `${` without end.
+  // Empty, with the message in `error`, for a name that is not known (`unknown "foo" variable`), a `$`
+  // without a name or a `${` without end.
   static std::optional<Template> compile(std::string_view text, std::string& error);
   static Template literal(std::string text);
+  // Puts `other` after what is here.
+  void append(Template other);
   bool empty() const noexcept { return pieces_.empty(); }
   bool is_literal() const noexcept;
   const std::string& source() const noexcept { return source_; }

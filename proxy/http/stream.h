@@ -1,9 +1,9 @@
-// Stream: one request and its response on a downstream connection, whatever the protocol (an HTTP/2 stream, or one turn of an
-// HTTP/1.1 connection). Loop thread only.
+// Stream: one request and its response on a downstream connection, whatever the protocol (an HTTP/2 stream,
+// or one turn of an HTTP/1.1 connection). Loop thread only.
 //
 // Life:  open --on_request--> (answered inside the call | a task is adopted) --respond--> sending --> closed
-// A peer's RST_STREAM or a lost connection closes the stream at any point: its Body and its adopted task go to the loop's graveyard.
-// The Session owns the Stream, the Stream owns its Body and its task.
+// A peer's RST_STREAM or a lost connection closes the stream at any point: its Body and its adopted task go
+// to the loop's graveyard. The Session owns the Stream, the Stream owns its Body and its task.
 #pragma once
 
 #include <chrono>
@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/http/text_arena.h"
 #include "proxy/io/loop.h"
 #include "proxy/io/task.h"
 
@@ -24,21 +25,24 @@ enum class Method : uint8_t { kGet, kHead, kOther };
 enum class Version : uint8_t { kHttp10, kHttp11, kHttp2 };
 
 struct Field {
-  std::string_view name;   // lower case
+  std::string_view name;  // lower case
   std::string_view value;
-  bool varies = false;     // differs between responses (etag, digest, age, content-length): not put into the HPACK table
+  // Differs between responses (etag, digest, age, content-length): not put into the HPACK table.
+  bool varies = false;
 };
 
-// A request as it came, checked for form: fields are legal, the target is origin-form ("/path?query") or "*", Host and :authority agree.
+// A request as it came, checked for form: fields are legal, the target is origin-form ("/path?query") or "*",
+// Host and :authority agree.
 struct Request {
   Method method = Method::kGet;
   Version version = Version::kHttp2;
-  bool secure = false;                 // over TLS
+  bool secure = false;  // over TLS
   std::string_view method_text;
-  std::string_view authority;          // as sent, may be empty (HTTP/1.0)
-  std::string_view target;             // path and query, undecoded
-  std::span<const Field> fields;       // without pseudo fields
-  // The value of the first field of that (lower-case) name; empty view with data()==nullptr where there is none.
+  std::string_view authority;     // as sent, may be empty (HTTP/1.0)
+  std::string_view target;        // path and query, undecoded
+  std::span<const Field> fields;  // without pseudo fields
+  // The value of the first field of that (lower-case) name; empty view with data()==nullptr where there is
+  // none.
   std::string_view field(std::string_view name) const noexcept {
     for (const Field& f : fields)
       if (f.name == name) return f.value;
@@ -64,7 +68,8 @@ class Body {
     std::span<const std::byte> bytes;
     bool last = false;  // with kBytes: the body ends with these bytes
   };
-  // The next bytes, at most `max`. They stay valid until the next call of any Body of this worker; the caller has copied them by then.
+  // The next bytes, at most `max`. They stay valid until the next call of any Body of this worker; the caller
+  // has copied them by then.
   virtual Piece peek(size_t max) = 0;
   virtual void consume(size_t n) = 0;  // n <= the last peek's size
   // Called once, when the response is sent with this body.
@@ -76,9 +81,12 @@ class Body {
 
 struct ResponseHead {
   int status = 200;
-  // Names and values must live until the stream closes: static, held by the `keep` given to respond, or from Stream::keep().
-  std::span<const Field> fields;   // without :status, connection, transfer-encoding; `date` and `content-length` are the caller's
-  uint64_t content_length = kNoLength;  // of the body that is sent; for framing: HTTP/1.1 without it is chunked (closed on 1.0)
+  // Names and values must live until the stream closes: static, held by the `keep` given to respond, or from
+  // Stream::keep().
+  std::span<const Field>
+      fields;  // without :status, connection, transfer-encoding; `date` and `content-length` are the caller's
+  uint64_t content_length =
+      kNoLength;  // of the body that is sent; for framing: HTTP/1.1 without it is chunked (closed on 1.0)
   static constexpr uint64_t kNoLength = UINT64_MAX;
 };
 
@@ -91,15 +99,18 @@ class Stream {
   virtual io::Loop& loop() noexcept = 0;
   virtual std::string_view remote_address() const noexcept = 0;  // "192.0.2.1", "::1", "unix:"
   virtual uint16_t local_port() const noexcept = 0;
-  virtual uintptr_t listener_tag() const noexcept = 0;  // ListenerOptions::tag of the listener it came through
+  virtual uintptr_t listener_tag()
+      const noexcept = 0;  // ListenerOptions::tag of the listener it came through
 
   // Copies text to memory that lives as long as the stream.
-  std::string_view keep(std::string_view text);
+  std::string_view keep(std::string_view text) { return texts_.keep(text); }
 
-  // Sends the response. At most one of these, once. To HEAD requests, 204 and 304 no body is sent whatever is given.
-  // `keep` holds what head.fields and bytes point to.
-  virtual void respond(const ResponseHead& head, std::span<const std::byte> bytes, std::shared_ptr<const void> keep) = 0;
-  virtual void respond(const ResponseHead& head, std::unique_ptr<Body> body, std::shared_ptr<const void> keep) = 0;
+  // Sends the response. At most one of these, once. To HEAD requests, 204 and 304 no body is sent whatever is
+  // given. `keep` holds what head.fields and bytes point to.
+  virtual void respond(const ResponseHead& head, std::span<const std::byte> bytes,
+                       std::shared_ptr<const void> keep) = 0;
+  virtual void respond(const ResponseHead& head, std::unique_ptr<Body> body,
+                       std::shared_ptr<const void> keep) = 0;
   bool responded() const noexcept { return responded_; }
   // RST_STREAM, or a connection that ends short. Never looks like a clean end.
   virtual void reset(ResetReason reason) = 0;
@@ -113,13 +124,16 @@ class Stream {
   uint64_t body_bytes_sent() const noexcept { return body_bytes_sent_; }
   io::Clock::time_point started() const noexcept { return started_; }
 
-  // The handler's own notes for the log (set by serve/).
-  std::string_view cache_status;     // "hit", "miss", ... static text
-  std::string upstream_note;         // upstream address, status
+  // The handler's own: what it has to know at on_close, and notes for the log (set by serve/).
+  void* site = nullptr;           // the conf that this request began with
+  const void* place = nullptr;    // the location that answered
+  std::string_view cache_status;  // "hit", "miss", ... static text
+  std::string upstream_note;      // upstream address, status
 
  protected:
   Request request_;
   io::Clock::time_point started_{};
+  TextArena texts_;
   uint64_t body_bytes_sent_ = 0;
   int status_ = 0;
   bool responded_ = false;
@@ -129,9 +143,11 @@ class Stream {
 class RequestHandler {
  public:
   virtual ~RequestHandler() = default;
-  // A whole, well-formed request head (GET and HEAD carry no content we wait for). Called inside the parser's callback.
+  // A whole, well-formed request head (GET and HEAD carry no content we wait for). Called inside the parser's
+  // callback.
   virtual void on_request(Stream& stream) noexcept = 0;
-  // The stream ends, cleanly or not (`complete`: all was handed to the transport). Called once for each on_request, before destruction.
+  // The stream ends, cleanly or not (`complete`: all was handed to the transport). Called once for each
+  // on_request, before destruction.
   virtual void on_close(Stream& stream, bool complete) noexcept = 0;
 };
 

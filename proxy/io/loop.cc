@@ -5,6 +5,7 @@
 
 #include <cassert>
 #include <cstdlib>
+#include <utility>
 
 namespace entrepot::io {
 

@@ -1,0 +1,147 @@
+// A Fill's owner brings bytes in.
+#include <algorithm>
+
+#include "cache/disk_file.h"
+#include "cache/fill_state.h"
+
+namespace entrepot::cache {
+
+namespace {
+
+constexpr uint64_t kWritebackBytes = 8 * 1024 * 1024;
+
+bool conflict(const std::optional<Digest>& a, const std::optional<Digest>& b) {
+  return a && b && a->algorithm == b->algorithm && *a != *b;
+}
+
+}  // namespace
+
+Result<void> Fill::set_head(FillHead head) {
+  State& state = *state_;
+  const State::Inside inside(state);
+  if (phase() != FillPhase::kHead) return Error::kCancelled;
+  if (auto begun = state.begin_storage(head); !begun) {
+    fail(begun.error(), "no storage for the body: " + std::string(to_string(begun.error())));
+    return begun;
+  }
+  {
+    const std::lock_guard lock(state.mutex);
+    if (phase() != FillPhase::kHead) return Error::kCancelled;
+    state.head = std::move(head);
+    state.phase.store(FillPhase::kBody, std::memory_order_release);
+  }
+  state.subscribers.bytes_arrived(state.growing->arrived_bytes());
+  state.subscribers.phase_changed();
+  return {};
+}
+
+Result<void> Fill::State::begin_storage(FillHead& new_head) noexcept {
+  if (growing && fits_saved(new_head)) {
+    if (!new_head.expected_digest) new_head.expected_digest = resumed.expected_digest;
+    hash.set_expected(new_head.expected_digest);
+    return hold_for_saved(growing->length_bytes());
+  }
+  if (growing) {
+    forget_saved();
+    unlink_file(path);
+    path.clear();
+    id = random_provisional_id();
+  }
+  hash.set_expected(new_head.expected_digest);
+  const uint64_t length = new_head.length_bytes;
+  auto blob = std::make_shared<GrowingBlob>(GrowingBlob::seed_of(id), length);
+  {
+    const std::lock_guard lock(mutex);
+    growing = std::move(blob);
+  }
+  if (length == kUnknownLength) return {};
+  if (auto held = room.hold(length); !held) return held;
+  return length > options.inline_limit_bytes ? begin_file() : Result<void>();
+}
+
+bool Fill::State::fits_saved(const FillHead& new_head) const noexcept {
+  if (new_head.length_bytes != kUnknownLength && new_head.length_bytes != resumed.length_bytes) return false;
+  if (conflict(new_head.expected_digest, resumed.expected_digest)) return false;
+  const bool same_validator = !resumed.validator.empty() && new_head.validator == resumed.validator;
+  return same_validator || (resumed.expected_digest && new_head.expected_digest == resumed.expected_digest);
+}
+
+// What is saved is counted beside the reservation. Where both do not fit, the records of the saved part go
+// first.
+Result<void> Fill::State::hold_for_saved(uint64_t length_bytes) noexcept {
+  if (room.hold(length_bytes)) return {};
+  forget_saved();
+  return room.hold(length_bytes);
+}
+
+Result<void> Fill::State::begin_file() noexcept {
+  const std::string new_path = store.partial_path(id);
+  auto file = DiskFile::create(new_path);
+  if (!file) return file.error();
+  path = new_path;
+  return growing->move_to(std::move(*file));
+}
+
+void Fill::set_length(uint64_t length_bytes) {
+  if (phase() != FillPhase::kBody) return;
+  GrowingBlob& blob = *state_->growing;
+  if (blob.length_bytes() == length_bytes) return;
+  if (blob.length_bytes() != kUnknownLength || blob.arrived_bytes() > length_bytes) {
+    fail(Error::kLengthMismatch,
+         "the body ended at " + std::to_string(length_bytes) + " bytes, against its length");
+    return;
+  }
+  blob.set_length(length_bytes);
+}
+
+Result<void> Fill::write(uint64_t offset, std::span<const std::byte> bytes) noexcept {
+  State& state = *state_;
+  const State::Inside inside(state);
+  if (phase() != FillPhase::kBody) return Error::kCancelled;
+  const GrowingBlob& blob = *state.growing;
+  const uint64_t length = blob.length_bytes();
+  if (offset > length || bytes.size() > length - offset) return Error::kLengthMismatch;
+  const uint64_t end = offset + bytes.size();
+  if (length == kUnknownLength) {
+    if (auto held = state.hold_for_write(end); !held) return held;
+  }
+  uint64_t position = offset;
+  while (const auto run = state.claims.claim(blob, position, end)) {
+    const auto piece = bytes.subspan(run->begin - offset, run->end - run->begin);
+    const auto written = state.write_run(*run, piece);
+    state.claims.done(*run);
+    if (!written) return written;
+    state.subscribers.bytes_arrived(blob.arrived_bytes());
+    if (auto hashed = state.hash.advance(blob, run->begin, piece); !hashed) return hashed;
+    position = run->end;
+    if (phase() != FillPhase::kBody) return Error::kCancelled;
+  }
+  return {};
+}
+
+Result<void> Fill::State::hold_for_write(uint64_t end) noexcept {
+  if (end > options.inline_limit_bytes) return room.hold_in_steps(end);
+  if (room.hold(options.inline_limit_bytes)) return {};
+  return room.hold(end);
+}
+
+Result<void> Fill::State::write_run(const GrowingBlob::Run& run, std::span<const std::byte> bytes) noexcept {
+  if (auto stored_bytes = put(run.begin, bytes); !stored_bytes) return stored_bytes;
+  if (!growing->in_memory() && run.begin / kWritebackBytes != run.end / kWritebackBytes) {
+    growing->file().start_writeback((run.end / kWritebackBytes - 1) * kWritebackBytes, kWritebackBytes);
+  }
+  return growing->publish(run.begin, bytes);
+}
+
+Result<void> Fill::State::put(uint64_t offset, std::span<const std::byte> bytes) noexcept {
+  if (growing->in_memory()) {
+    const std::lock_guard lock(storage_mutex);
+    if (growing->in_memory()) {
+      if (offset + bytes.size() <= options.inline_limit_bytes) return growing->put(offset, bytes);
+      if (auto begun = begin_file(); !begun) return begun;
+    }
+  }
+  return growing->put(offset, bytes);
+}
+
+}  // namespace entrepot::cache

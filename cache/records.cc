@@ -1,0 +1,225 @@
+#include "cache/records.h"
+
+#include <xxhash.h>
+
+#include <cstring>
+
+namespace entrepot::cache {
+
+namespace {
+
+template <typename T>
+void put(std::string& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+void put_text(std::string& out, std::string_view text) {
+  put(out, static_cast<uint32_t>(text.size()));
+  out.append(text);
+}
+
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+  template <typename T>
+  T get() {
+    T value{};
+    const std::string_view bytes = take(sizeof(value));
+    if (good_) std::memcpy(&value, bytes.data(), sizeof(value));
+    return value;
+  }
+  std::string_view text() { return take(get<uint32_t>()); }
+  bool ended_well() const { return good_ && rest_.empty(); }
+
+ private:
+  std::string_view take(size_t size) {
+    if (!good_ || size > rest_.size()) {
+      good_ = false;
+      return {};
+    }
+    const std::string_view bytes = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return bytes;
+  }
+  std::string_view rest_;
+  bool good_ = true;
+};
+
+bool right_size(BlobKey::Kind kind, size_t size) {
+  switch (kind) {
+    case BlobKey::Kind::kNone: return size == 0;
+    case BlobKey::Kind::kProvisional: return size == 16;
+    case BlobKey::Kind::kDigest: return size == 32;
+  }
+  return false;
+}
+
+void put_digest(std::string& out, const std::optional<Digest>& digest) {
+  put(out, static_cast<uint8_t>(digest ? static_cast<uint8_t>(digest->algorithm) : 0));
+  const auto view = digest ? digest->view() : std::span<const uint8_t>();
+  put_text(out, {reinterpret_cast<const char*>(view.data()), view.size()});
+}
+
+// False: not a digest's encoding.
+bool get_digest(Reader& in, std::optional<Digest>& out) {
+  const auto algorithm = in.get<uint8_t>();
+  const std::string_view bytes = in.text();
+  if (algorithm == 0) return bytes.empty();
+  if (algorithm > 2) return false;
+  out = Digest::from_bytes(static_cast<DigestAlgorithm>(algorithm), {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  return out.has_value();
+}
+
+uint64_t checksum(std::string_view key, std::string_view payload) {
+  return XXH3_64bits_withSeed(payload.data(), payload.size(), XXH3_64bits(key.data(), key.size()));
+}
+
+}  // namespace
+
+BlobKey BlobKey::of(const Digest& sha256) {
+  const auto view = sha256.view();
+  return {Kind::kDigest, std::string(reinterpret_cast<const char*>(view.data()), view.size())};
+}
+
+BlobKey BlobKey::of(const ProvisionalId& id) { return {Kind::kProvisional, std::string(reinterpret_cast<const char*>(id.data()), id.size())}; }
+
+std::optional<Digest> BlobKey::digest() const {
+  if (kind != Kind::kDigest) return std::nullopt;
+  return Digest::from_bytes(DigestAlgorithm::kSha256, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+}
+
+std::optional<ProvisionalId> BlobKey::provisional() const {
+  if (kind != Kind::kProvisional) return std::nullopt;
+  ProvisionalId id;
+  std::memcpy(id.data(), bytes.data(), id.size());
+  return id;
+}
+
+std::string BlobKey::key() const { return std::string(1, static_cast<char>(kind)) + bytes; }
+
+std::optional<BlobKey> BlobKey::from_key(std::string_view key) {
+  if (key.empty() || static_cast<uint8_t>(key[0]) > 2) return std::nullopt;
+  const auto kind = static_cast<Kind>(key[0]);
+  if (!right_size(kind, key.size() - 1)) return std::nullopt;
+  return BlobKey{kind, std::string(key.substr(1))};
+}
+
+std::string ResponseRecord::encode() const {
+  std::string out;
+  put_text(out, metadata);
+  put_text(out, blob.key());
+  return out;
+}
+
+std::optional<ResponseRecord> ResponseRecord::decode(std::string_view bytes) {
+  Reader in(bytes);
+  ResponseRecord record;
+  record.metadata = in.text();
+  const auto blob = BlobKey::from_key(in.text());
+  if (!in.ended_well() || !blob) return std::nullopt;
+  record.blob = *blob;
+  return record;
+}
+
+std::string BlobRecord::encode() const {
+  std::string out;
+  put(out, static_cast<uint8_t>(state));
+  put(out, static_cast<uint8_t>(in_index));
+  put(out, recency);
+  put(out, length_bytes);
+  put(out, stored_bytes);
+  put_text(out, content);
+  put_text(out, name_key);
+  put_text(out, validator);
+  put_digest(out, expected_digest);
+  return out;
+}
+
+std::optional<BlobRecord> BlobRecord::decode(std::string_view bytes) {
+  Reader in(bytes);
+  BlobRecord record;
+  const auto state = in.get<uint8_t>();
+  const auto place = in.get<uint8_t>();
+  record.recency = in.get<uint32_t>();
+  record.length_bytes = in.get<uint64_t>();
+  record.stored_bytes = in.get<uint64_t>();
+  record.content = in.text();
+  record.name_key = in.text();
+  record.validator = in.text();
+  const bool digest_good = get_digest(in, record.expected_digest);
+  const bool known = (state == static_cast<uint8_t>(BlobState::kPartial) || state == static_cast<uint8_t>(BlobState::kVerified)) && place <= 1;
+  if (!in.ended_well() || !digest_good || !known) return std::nullopt;
+  record.state = static_cast<BlobState>(state);
+  record.in_index = place == 1;
+  return record;
+}
+
+std::string encode_group(const GroupPresence& group) {
+  std::string out;
+  put(out, group.present);
+  for (const uint64_t sum : group.checksums) put(out, sum);
+  return out;
+}
+
+std::optional<GroupPresence> decode_group(std::string_view bytes) {
+  Reader in(bytes);
+  GroupPresence group;
+  group.present = in.get<uint32_t>();
+  for (uint64_t& sum : group.checksums) sum = in.get<uint64_t>();
+  return in.ended_well() ? std::optional(group) : std::nullopt;
+}
+
+std::string group_key(const ProvisionalId& id, uint64_t group) {
+  std::string key(reinterpret_cast<const char*>(id.data()), id.size());
+  for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>(group >> shift));
+  return key;
+}
+
+std::string name_key(std::string_view space, std::string_view text) {
+  std::string key(space);
+  key.push_back('\0');
+  key.append(text);
+  return key;
+}
+
+std::string grant_key(std::string_view space, const Digest& digest) {
+  std::string key(space);
+  key.push_back('\0');
+  key.push_back(static_cast<char>(digest.algorithm));
+  const auto view = digest.view();
+  key.append(reinterpret_cast<const char*>(view.data()), view.size());
+  return key;
+}
+
+std::string stored_key(std::string_view key) {
+  if (key.size() <= kMaxKeyBytes && !key.empty() && static_cast<uint8_t>(key[0]) != 0xFF) return std::string(key);
+  const XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, hash);
+  return "\xFF" + std::string(reinterpret_cast<const char*>(canonical.digest), sizeof(canonical.digest));
+}
+
+std::string seal(std::string_view key, std::string_view payload) {
+  const bool hashed = stored_key(key) != key;
+  std::string out;
+  put(out, checksum(key, payload));
+  put_text(out, hashed ? key : std::string_view());
+  out.append(payload);
+  return out;
+}
+
+std::optional<std::string_view> unseal(std::string_view key, std::string_view value) {
+  uint64_t sum = 0;
+  uint32_t key_size = 0;
+  if (value.size() < sizeof(sum) + sizeof(key_size)) return std::nullopt;
+  std::memcpy(&sum, value.data(), sizeof(sum));
+  std::memcpy(&key_size, value.data() + sizeof(sum), sizeof(key_size));
+  value.remove_prefix(sizeof(sum) + sizeof(key_size));
+  if (key_size > value.size()) return std::nullopt;
+  if (key_size > 0 && value.substr(0, key_size) != key) return std::nullopt;
+  value.remove_prefix(key_size);
+  if (checksum(key, value) != sum) return std::nullopt;
+  return value;
+}
+
+}  // namespace entrepot::cache

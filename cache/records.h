@@ -1,0 +1,63 @@
+// Records of the index: what stands under each key, byte by byte (cache/FORMAT.md, "Index"). Encoding and checked decoding. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cache/blob.h"
+#include "cache/fill_store.h"
+
+namespace entrepot::cache {
+
+// Which blob a name points to: by SHA-256, by the provisional id of a partial one, or none.
+struct BlobKey {
+  enum class Kind : uint8_t { kNone = 0, kProvisional = 1, kDigest = 2 };
+  Kind kind = Kind::kNone;
+  std::string bytes;  // 16 or 32
+
+  static BlobKey of(const Digest& sha256);
+  static BlobKey of(const ProvisionalId& id);
+  std::optional<Digest> digest() const;
+  std::optional<ProvisionalId> provisional() const;
+  std::string key() const;  // in the tables: the kind's byte, then the bytes
+  static std::optional<BlobKey> from_key(std::string_view key);
+};
+
+struct ResponseRecord {
+  std::string metadata;
+  BlobKey blob;
+  std::string encode() const;
+  static std::optional<ResponseRecord> decode(std::string_view bytes);
+};
+
+struct BlobRecord {
+  BlobState state = BlobState::kVerified;
+  bool in_index = false;                 // its bytes are here, in `content`
+  uint64_t length_bytes = 0;             // kUnknownLength: a partial blob of unknown length
+  uint64_t stored_bytes = 0;             // what it counts for in the store's size
+  uint32_t recency = 0;                  // when it was last asked for: minutes since 1970, coarse
+  std::string content;
+  // Of a partial blob only.
+  std::string name_key;                  // the name that it belongs to
+  std::string validator;
+  std::optional<Digest> expected_digest;
+  std::string encode() const;
+  static std::optional<BlobRecord> decode(std::string_view bytes);
+};
+
+std::string encode_group(const GroupPresence& group);
+std::optional<GroupPresence> decode_group(std::string_view bytes);
+std::string group_key(const ProvisionalId& id, uint64_t group);  // the number big-endian: in order
+
+std::string name_key(std::string_view space, std::string_view text);   // space, NUL, text
+std::string grant_key(std::string_view space, const Digest& digest);
+
+// A stored value: checksum over key and payload, the key itself where it was too long for LMDB, the payload.
+inline constexpr size_t kMaxKeyBytes = 511;
+std::string stored_key(std::string_view key);                                   // the key, or 0xFF and its XXH3-128
+std::string seal(std::string_view key, std::string_view payload);
+std::optional<std::string_view> unseal(std::string_view key, std::string_view value);  // empty: damaged, or another long key
+
+}  // namespace entrepot::cache

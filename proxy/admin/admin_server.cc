@@ -1,0 +1,100 @@
+#include "proxy/admin/admin_server.h"
+
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "proxy/admin/metrics.h"
+#include "proxy/io/loop.h"
+
+namespace entrepot::admin {
+
+namespace {
+
+constexpr int kIdleSeconds = 30;
+constexpr size_t kMaxHeaderBytes = 16 << 10;
+constexpr size_t kMaxBodyBytes = 64 << 10;  // read and forgotten
+
+void answer(evhttp_request* request, int status, const char* reason, const char* type,
+            std::string_view body) {
+  evkeyvalq* const fields = evhttp_request_get_output_headers(request);
+  evhttp_add_header(fields, "Content-Type", type);
+  evhttp_add_header(fields, "Cache-Control", "no-store");
+  evbuffer* const buffer = evbuffer_new();
+  evhttp_add_header(fields, "Content-Length", std::to_string(body.size()).c_str());
+  // libevent 2.1 would send the body of an answer to HEAD.
+  if (evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) evbuffer_add(buffer, body.data(), body.size());
+  evhttp_send_reply(request, status, reason, buffer);
+  evbuffer_free(buffer);
+}
+
+void answer_state(evhttp_request* request, bool good) {
+  if (good) return answer(request, 200, "OK", "text/plain", "ok\n");
+  answer(request, 503, "Service Unavailable", "text/plain", "no\n");
+}
+
+}  // namespace
+
+struct AdminServer::Server {
+  Server(const Edge& served, std::string build) : edge(served), version(std::move(build)) {}
+  ~Server() {
+    loop.stop();
+    if (thread.joinable()) thread.join();
+    if (http) evhttp_free(http);
+  }
+
+  bool listen(int fd) {
+    http = evhttp_new(loop.base());
+    const int own = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (!http || own < 0) return false;
+    // Methods that evhttp does not pass on it answers with 501; a 405 says that the path is right.
+    evhttp_set_allowed_methods(http, 0xffff);
+    evhttp_set_timeout(http, kIdleSeconds);
+    evhttp_set_max_headers_size(http, kMaxHeaderBytes);
+    evhttp_set_max_body_size(http, kMaxBodyBytes);
+    evhttp_set_gencb(
+        http, [](evhttp_request* request, void* self) { static_cast<Server*>(self)->on_request(request); },
+        this);
+    if (evhttp_accept_socket(http, own) == 0) return true;
+    ::close(own);
+    return false;
+  }
+
+  void on_request(evhttp_request* request) const {
+    const evhttp_uri* const uri = evhttp_request_get_evhttp_uri(request);
+    const char* const path_text = uri ? evhttp_uri_get_path(uri) : nullptr;
+    const std::string_view path = path_text ? path_text : "";
+    if (path != "/metrics" && path != "/livez" && path != "/readyz")
+      return answer(request, 404, "Not Found", "text/plain", "not found\n");
+    if (!(evhttp_request_get_command(request) & (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD))) {
+      evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
+      return answer(request, 405, "Method Not Allowed", "text/plain", "only GET\n");
+    }
+    if (path == "/livez") return answer_state(request, edge.alive());
+    if (path == "/readyz") return answer_state(request, edge.ready());
+    answer(request, 200, "OK", kMetricsType, metrics_text(edge, version));
+  }
+
+  const Edge& edge;
+  const std::string version;
+  io::Loop loop;
+  evhttp* http = nullptr;
+  std::thread thread;
+};
+
+AdminServer::AdminServer(std::unique_ptr<Server> server) : server_(std::move(server)) {}
+AdminServer::~AdminServer() = default;
+
+std::unique_ptr<AdminServer> AdminServer::start(int fd, const Edge& edge, std::string version) {
+  auto server = std::make_unique<Server>(edge, std::move(version));
+  if (!server->listen(fd)) return nullptr;
+  server->thread = std::thread([&loop = server->loop] { loop.run(); });
+  return std::unique_ptr<AdminServer>(new AdminServer(std::move(server)));
+}
+
+}  // namespace entrepot::admin

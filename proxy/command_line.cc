@@ -1,0 +1,144 @@
+#include "proxy/command_line.h"
+
+#include <signal.h>
+
+#include <utility>
+
+namespace entrepot {
+
+namespace {
+
+struct SignalName {
+  std::string_view name;
+  int number;
+};
+constexpr SignalName kSignals[] = {
+    {"stop", SIGTERM}, {"quit", SIGQUIT}, {"reload", SIGHUP}, {"reopen", SIGUSR1}};
+
+class Reader {
+ public:
+  explicit Reader(std::span<const char* const> arguments) : arguments_(arguments) {}
+
+  CommandLine read() {
+    line_.conf.file = kDefaultConf;
+    line_.conf.prefix = kDefaultPrefix;
+    for (; next_ < arguments_.size() && line_.error.empty();) {
+      const std::string_view argument = arguments_[next_++];
+      if (argument.size() < 2 || argument.front() != '-') {
+        line_.error = "invalid option: \"" + std::string(argument) + "\"";
+      } else {
+        read_letters(argument.substr(1));
+      }
+    }
+    if (line_.error.empty()) place_under_prefix();
+    return std::move(line_);
+  }
+
+ private:
+  void read_letters(std::string_view letters) {
+    while (!letters.empty() && line_.error.empty()) {
+      const char letter = letters.front();
+      letters.remove_prefix(1);
+      if (read_flag(letter)) continue;
+      read_value(letter, letters);
+      return;
+    }
+  }
+
+  bool read_flag(char letter) {
+    using Action = CommandLine::Action;
+    switch (letter) {
+      case '?':
+      case 'h':
+        line_.action = Action::kHelp;
+        return true;
+      case 'v':
+        line_.action = Action::kVersion;
+        return true;
+      case 'V':
+        line_.action = Action::kBuild;
+        return true;
+      case 't':
+        line_.action = Action::kTest;
+        return true;
+      case 'T':
+        line_.action = Action::kDump;
+        return true;
+      case 'q':
+        line_.quiet = true;
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void read_value(char letter, std::string_view rest) {
+    switch (letter) {
+      case 'p':
+        return take(letter, rest, "directory name", line_.conf.prefix);
+      case 'c':
+        return take(letter, rest, "file name", line_.conf.file);
+      case 'g':
+        return take(letter, rest, "parameter", line_.conf.globals);
+      case 's':
+        take(letter, rest, "parameter", line_.signal_name);
+        return find_signal();
+      default:
+        line_.error = "invalid option: \"" + std::string(1, letter) + "\"";
+    }
+  }
+
+  void take(char letter, std::string_view rest, std::string_view what, std::string& out) {
+    if (rest.empty() && next_ < arguments_.size()) rest = arguments_[next_++];
+    if (rest.empty())
+      line_.error = "option \"-" + std::string(1, letter) + "\" requires " + std::string(what);
+    out = rest;
+  }
+
+  void find_signal() {
+    if (!line_.error.empty()) return;
+    line_.action = CommandLine::Action::kSignal;
+    for (const SignalName& known : kSignals) {
+      if (known.name == line_.signal_name) line_.signal = known.number;
+    }
+    if (line_.signal == 0) line_.error = "invalid option: \"-s " + line_.signal_name + "\"";
+  }
+
+  void place_under_prefix() {
+    auto& [file, prefix, globals] = line_.conf;
+    while (prefix.size() > 1 && prefix.back() == '/') prefix.pop_back();
+    if (file.front() != '/') file = prefix + "/" + file;
+  }
+
+  std::span<const char* const> arguments_;
+  size_t next_ = 0;
+  CommandLine line_;
+};
+
+}  // namespace
+
+CommandLine parse_command_line(std::span<const char* const> arguments) { return Reader(arguments).read(); }
+
+std::string usage(std::string_view version) {
+  return "entrepot version: " + std::string(version) +
+         "\n"
+         "Usage: entrepot [-?hvVtTq] [-s signal] [-p prefix] [-c filename] [-g directives]\n"
+         "\n"
+         "Options:\n"
+         "  -?,-h         : this help\n"
+         "  -v            : show version and exit\n"
+         "  -V            : show version, compiler and libraries, then exit\n"
+         "  -t            : test configuration and exit\n"
+         "  -T            : test configuration, dump it and exit\n"
+         "  -q            : suppress non-error messages during configuration testing\n"
+         "  -s signal     : send signal to a master process: stop, quit, reopen, reload\n"
+         "  -p prefix     : set prefix path (default: " +
+         std::string(kDefaultPrefix) +
+         "/)\n"
+         "  -c filename   : set configuration file (default: " +
+         std::string(kDefaultConf) +
+         ")\n"
+         "  -g directives : set global directives out of configuration file\n";
+}
+
+}  // namespace entrepot

@@ -1,0 +1,149 @@
+// Reading a conf from its files to a Config, what is printed of an error, and what a conf needs of the
+// machine.
+#include "proxy/config/config.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "proxy/config/draft.h"
+
+namespace entrepot::config {
+
+namespace {
+
+constexpr std::string_view kCombined =
+    "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" "
+    "\"$http_user_agent\"";
+
+std::shared_ptr<const LogFormat> combined_format() {
+  auto format = std::make_shared<LogFormat>();
+  std::string unused;
+  format->name = "combined";
+  format->format = *Template::compile(kCombined, unused);
+  return format;
+}
+
+Failure read_all(const ParseOptions& options, Draft& draft) {
+  std::vector<Directive> tree;
+  const std::string folder = std::filesystem::path(options.file).parent_path();
+  if (!options.globals.empty()) {
+    if (auto failed = parse_text(kCommandLine, options.globals, folder, draft.sources, tree)) return failed;
+  }
+  if (auto failed = parse_file(options.file, folder, draft.sources, tree)) return failed;
+  Scope scope{draft};
+  return read_block(scope, tree);
+}
+
+std::string dump_of(const Sources& sources) {
+  std::string out;
+  for (const auto& [file, text] : sources.files) {
+    if (file != kCommandLine) out += fmt::format("# configuration file {}:\n{}\n", file, text);
+  }
+  return out;
+}
+
+ConfigError error_of(const Place& place, std::string message) {
+  return {place.file, place.line, place.column, std::move(message), place.source_line, ""};
+}
+
+// errno of a file that cannot be read; 0: it can.
+int reading_failure(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return errno;
+  if (S_ISDIR(status.st_mode)) return EISDIR;
+  return ::access(path.c_str(), R_OK) == 0 ? 0 : errno;
+}
+
+// errno of a directory that cannot be used and, where it is absent, cannot be made; 0: it can.
+int cache_directory_failure(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) {
+    if (!S_ISDIR(status.st_mode)) return ENOTDIR;
+    return ::access(path.c_str(), R_OK | W_OK | X_OK) == 0 ? 0 : errno;
+  }
+  if (errno != ENOENT) return errno;
+  std::string parent = std::filesystem::path(path).parent_path();
+  if (parent.empty()) parent = ".";
+  if (::stat(parent.c_str(), &status) != 0) return errno;
+  if (!S_ISDIR(status.st_mode)) return ENOTDIR;
+  return ::access(parent.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
+}
+
+Failure check_file(std::string_view what, const std::string& path, const Place& place) {
+  const int error = path.empty() ? 0 : reading_failure(path);
+  if (error == 0) return std::nullopt;
+  return error_of(place,
+                  fmt::format("cannot load {} \"{}\" ({}: {})", what, path, error, std::strerror(error)));
+}
+
+Failure check_trusted(const Shared& shared) {
+  return check_file("trusted certificate", shared.proxy_ssl_trusted_certificate,
+                    shared.proxy_ssl_trusted_certificate_place);
+}
+
+Failure check_server(const Server& server) {
+  if (auto failed = check_file("certificate", server.certificate, server.certificate_place)) return failed;
+  if (auto failed = check_file("certificate key", server.certificate_key, server.certificate_key_place))
+    return failed;
+  if (auto failed = check_trusted(server.shared)) return failed;
+  for (const Location& location : server.locations) {
+    if (auto failed = check_trusted(location.shared)) return failed;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+ParseResult parse(const ParseOptions& options) {
+  ParseResult result;
+  Draft draft;
+  draft.config.file = options.file;
+  draft.config.prefix = options.prefix;
+  draft.log_formats.emplace("combined", combined_format());
+  result.error = read_all(options, draft);
+  if (!result.error) result.error = finish(draft, result.config);
+  result.warnings = std::move(draft.warnings);
+  result.dump = dump_of(draft.sources);
+  return result;
+}
+
+std::string ConfigError::str() const {
+  std::string out = "entrepot: [emerg] " + message;
+  if (file == kCommandLine) {
+    out += fmt::format(" in {}\n", file);
+  } else {
+    out += line == 0 ? "\n" : fmt::format(" in {}:{}\n", file, line);
+  }
+  if (line > 0) {
+    std::string indent;
+    for (uint32_t i = 1; i < column; ++i)
+      indent += i <= source_line.size() && source_line[i - 1] == '\t' ? '\t' : ' ';
+    out += fmt::format("    {}\n    {}^\n", source_line, indent);
+  }
+  if (!expected.empty()) out += fmt::format("    expected: {}\n", expected);
+  return out;
+}
+
+std::optional<ConfigError> check_environment(const Config& config) {
+  for (const auto& server : config.servers) {
+    if (auto failed = check_server(*server)) return failed;
+  }
+  for (const auto& repository : config.repositories) {
+    if (auto failed = check_trusted(repository->shared)) return failed;
+  }
+  for (const auto& zone : config.caches) {
+    const int error = cache_directory_failure(zone->path);
+    if (error == 0) continue;
+    auto message =
+        fmt::format("cannot use cache directory \"{}\" ({}: {})", zone->path, error, std::strerror(error));
+    return error_of(zone->place, std::move(message));
+  }
+  return std::nullopt;
+}
+
+}  // namespace entrepot::config

@@ -1,0 +1,286 @@
+// From the Draft to the Config: each level inherits what it did not set, names become what they stand for,
+// and what cannot be is refused.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "proxy/config/draft.h"
+
+namespace entrepot::config {
+
+namespace {
+
+template <typename T>
+void inherit(std::optional<T>& own, const std::optional<T>& from) {
+  if (!own) own = from;
+}
+
+// Lists are inherited whole, by a level that has none of its own: nginx's rule.
+template <typename T>
+void inherit(std::vector<T>& own, const std::vector<T>& from) {
+  if (own.empty()) own = from;
+}
+
+void inherit(SharedDraft& own, const SharedDraft& from) {
+  inherit(own.root, from.root);
+  inherit(own.add_headers, from.add_headers);
+  if (own.access_logs.empty() && !own.access_log_off) {
+    own.access_logs = from.access_logs;
+    own.access_log_off = from.access_log_off;
+  }
+  inherit(own.proxy_set_headers, from.proxy_set_headers);
+  inherit(own.proxy_connect_timeout, from.proxy_connect_timeout);
+  inherit(own.proxy_read_timeout, from.proxy_read_timeout);
+  inherit(own.keepalive_timeout, from.keepalive_timeout);
+  inherit(own.client_header_timeout, from.client_header_timeout);
+  inherit(own.send_timeout, from.send_timeout);
+  inherit(own.proxy_ssl_verify, from.proxy_ssl_verify);
+  inherit(own.proxy_ssl_trusted_certificate, from.proxy_ssl_trusted_certificate);
+  inherit(own.proxy_cache, from.proxy_cache);
+  inherit(own.proxy_cache_key, from.proxy_cache_key);
+  inherit(own.proxy_cache_valid, from.proxy_cache_valid);
+  inherit(own.slice_bytes, from.slice_bytes);
+  if (!own.types) own.types = from.types;
+  inherit(own.default_type, from.default_type);
+}
+
+void inherit(TlsDraft& own, const TlsDraft& from) {
+  inherit(own.certificate, from.certificate);
+  inherit(own.certificate_key, from.certificate_key);
+  inherit(own.protocols, from.protocols);
+  inherit(own.ciphers, from.ciphers);
+  inherit(own.http2, from.http2);
+}
+
+std::shared_ptr<const std::map<std::string, std::string>> default_types() {
+  return std::make_shared<const std::map<std::string, std::string>>(
+      std::map<std::string, std::string>{{"html", "text/html"}, {"gif", "image/gif"}, {"jpg", "image/jpeg"}});
+}
+
+class Finisher {
+ public:
+  explicit Finisher(Draft& draft) : draft_(draft) {
+    std::string unused;
+    default_key_ = *Template::compile("$scheme$proxy_host$request_uri", unused);
+  }
+
+  Failure run(std::shared_ptr<const Config>& out) {
+    auto config = std::make_shared<Config>(std::move(draft_.config));
+    config->caches.assign(draft_.caches.begin(), draft_.caches.end());
+    if (config->pid.empty()) config->pid = under_prefix(config->prefix, "run/entrepot.pid");
+    if (config->error_log.empty()) config->error_log = "stderr";
+    for (RepositoryDraft& repository : draft_.repositories) {
+      if (auto failed = add_repository(repository, *config)) return failed;
+    }
+    for (ServerDraft& server : draft_.servers) {
+      if (auto failed = add_server(server, *config)) return failed;
+    }
+    if (auto failed = check_listens()) return failed;
+    warn_of_conflicting_names();
+    out = std::move(config);
+    return std::nullopt;
+  }
+
+ private:
+  Failure make_shared_part(const SharedDraft& draft, Shared& out) {
+    out.root = draft.root.value_or("");
+    out.add_headers = draft.add_headers;
+    out.proxy_set_headers = draft.proxy_set_headers;
+    out.proxy_connect_timeout = draft.proxy_connect_timeout.value_or(out.proxy_connect_timeout);
+    out.proxy_read_timeout = draft.proxy_read_timeout.value_or(out.proxy_read_timeout);
+    out.keepalive_timeout = draft.keepalive_timeout.value_or(out.keepalive_timeout);
+    out.client_header_timeout = draft.client_header_timeout.value_or(out.client_header_timeout);
+    out.send_timeout = draft.send_timeout.value_or(out.send_timeout);
+    out.proxy_ssl_verify = draft.proxy_ssl_verify.value_or(out.proxy_ssl_verify);
+    if (draft.proxy_ssl_trusted_certificate) {
+      out.proxy_ssl_trusted_certificate = draft.proxy_ssl_trusted_certificate->path;
+      out.proxy_ssl_trusted_certificate_place = draft.proxy_ssl_trusted_certificate->place;
+    }
+    out.proxy_cache_key = draft.proxy_cache_key.value_or(default_key_);
+    out.proxy_cache_valid = draft.proxy_cache_valid;
+    out.slice_bytes = draft.slice_bytes.value_or(out.slice_bytes);
+    out.types = draft.types ? draft.types : default_types_;
+    out.default_type = draft.default_type.value_or(out.default_type);
+    if (auto failed = find_cache(draft, out)) return failed;
+    return find_log_formats(draft, out);
+  }
+
+  Failure find_cache(const SharedDraft& draft, Shared& out) {
+    if (!draft.proxy_cache || draft.proxy_cache->word.text == "off") return std::nullopt;
+    const std::string& name = draft.proxy_cache->word.text;
+    for (const auto& zone : draft_.caches) {
+      if (zone->name == name) out.proxy_cache = zone;
+    }
+    if (out.proxy_cache) return std::nullopt;
+    return draft_.error(*draft.proxy_cache, fmt::format("\"proxy_cache\" zone \"{}\" is unknown", name),
+                        fmt::format("a proxy_cache_path with keys_zone={}:SIZE", name));
+  }
+
+  Failure find_log_formats(const SharedDraft& draft, Shared& out) {
+    for (const LogDraft& log : draft.access_logs) {
+      const auto format = draft_.log_formats.find(log.format);
+      if (format == draft_.log_formats.end()) {
+        return draft_.error(log.where, fmt::format("unknown log format \"{}\"", log.format));
+      }
+      if (!draft.access_log_off) out.access_logs.push_back({log.path, format->second});
+    }
+    return std::nullopt;
+  }
+
+  Failure find_upstream(const std::optional<PassDraft>& draft, std::optional<ProxyPass>& out) {
+    if (!draft) return std::nullopt;
+    out = draft->pass;
+    const std::string host =
+        set::lower(out->host.substr(0, draft->names_port ? out->host.rfind(':') : std::string::npos));
+    const auto found = draft_.upstreams.find(host);
+    if (found == draft_.upstreams.end()) return std::nullopt;
+    if (draft->names_port) {
+      const std::string port = out->host.substr(out->host.rfind(':') + 1);
+      return draft_.error(draft->where, fmt::format("upstream \"{}\" may not have port {}", host, port));
+    }
+    out->upstream = found->second;
+    return std::nullopt;
+  }
+
+  Failure add_repository(RepositoryDraft& draft, Config& config) {
+    auto repository = std::make_shared<Repository>();
+    repository->name = draft.name;
+    repository->format = *draft.format;
+    repository->root = draft.shared.root.value_or("");  // before it could inherit one
+    if (auto failed = find_upstream(draft.pass, repository->proxy_pass)) return failed;
+    inherit(draft.shared, draft_.http);
+    if (auto failed = make_shared_part(draft.shared, repository->shared)) return failed;
+    repositories_[draft.name] = repository;
+    config.repositories.push_back(std::move(repository));
+    return std::nullopt;
+  }
+
+  Failure add_server(ServerDraft& draft, Config& config) {
+    inherit(draft.shared, draft_.http);
+    inherit(draft.tls, draft_.http_tls);
+    if (draft.listens.empty()) {
+      draft.listens.push_back({});
+      draft.listens.back().address = ::geteuid() == 0 ? "0.0.0.0:80" : "0.0.0.0:8000";
+      draft.listen_places.push_back(draft.where);
+    }
+    if (auto failed = check_certificates(draft)) return failed;
+    auto server = std::make_unique<Server>();
+    server->listens = draft.listens;
+    server->names = draft.names;
+    const FileDraft certificate = draft.tls.certificate.value_or(FileDraft{});
+    const FileDraft key = draft.tls.certificate_key.value_or(FileDraft{});
+    server->certificate = certificate.path;
+    server->certificate_place = certificate.place;
+    server->certificate_key = key.path;
+    server->certificate_key_place = key.place;
+    server->ssl_protocols = draft.tls.protocols.value_or(server->ssl_protocols);
+    server->ssl_ciphers = draft.tls.ciphers.value_or(server->ssl_ciphers);
+    server->http2 = draft.tls.http2.value_or(false);
+    server->return_ = draft.return_;
+    if (auto failed = make_shared_part(draft.shared, server->shared)) return failed;
+    for (LocationDraft& location : draft.locations) {
+      if (auto failed = add_location(location, draft.shared, *server)) return failed;
+    }
+    config.servers.push_back(std::move(server));
+    return std::nullopt;
+  }
+
+  Failure check_certificates(const ServerDraft& draft) {
+    for (size_t i = 0; i < draft.listens.size(); ++i) {
+      if (!draft.listens[i].ssl) continue;
+      const Reference& where = draft.listen_places[i];
+      if (!draft.tls.certificate) {
+        return draft_.error(where, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive",
+                            "ssl_certificate FILE; and ssl_certificate_key FILE;");
+      }
+      if (!draft.tls.certificate_key) {
+        auto message = fmt::format("no \"ssl_certificate_key\" is defined for certificate \"{}\"",
+                                   draft.tls.certificate->path);
+        return draft_.error(where, std::move(message), "ssl_certificate_key FILE;");
+      }
+    }
+    return std::nullopt;
+  }
+
+  Failure add_location(LocationDraft& draft, const SharedDraft& from, Server& server) {
+    inherit(draft.shared, from);
+    Location location = draft.location;
+    if (draft.pass && draft.repository) {
+      auto message = fmt::format("both \"proxy_pass\" and \"repository\" in location \"{}\"", location.path);
+      return draft_.error(draft.where, std::move(message));
+    }
+    if (auto failed = find_upstream(draft.pass, location.proxy_pass)) return failed;
+    if (draft.repository) {
+      const std::string& name = draft.repository->word.text;
+      const auto found = repositories_.find(name);
+      if (found == repositories_.end()) {
+        return draft_.error(*draft.repository, fmt::format("unknown repository \"{}\"", name));
+      }
+      location.repository = found->second;
+    }
+    if (auto failed = make_shared_part(draft.shared, location.shared)) return failed;
+    server.locations.push_back(std::move(location));
+    return std::nullopt;
+  }
+
+  // What is said of one address in several servers must agree: it is one socket.
+  Failure check_listens() {
+    std::map<std::string, Listen> first;
+    for (const ServerDraft& server : draft_.servers) {
+      for (size_t i = 0; i < server.listens.size(); ++i) {
+        const Listen& listen = server.listens[i];
+        const auto [known, is_first] = first.emplace(listen.address, listen);
+        if (is_first) continue;
+        if (auto failed = merge_listen(known->second, listen, server.listen_places[i])) return failed;
+      }
+    }
+    return std::nullopt;
+  }
+
+  Failure merge_listen(Listen& known, const Listen& listen, const Reference& where) {
+    if (known.ssl != listen.ssl) {
+      return draft_.error(
+          where,
+          fmt::format("\"listen {}\" is with \"ssl\" in one server and without in another", listen.address));
+    }
+    if (known.default_server && listen.default_server) {
+      return draft_.error(where, fmt::format("a duplicate default server for {}", listen.address));
+    }
+    const int usual = Listen{}.backlog;
+    if (known.backlog != usual && listen.backlog != usual) {
+      return draft_.error(where, fmt::format("duplicate listen options for {}", listen.address));
+    }
+    known.default_server = known.default_server || listen.default_server;
+    if (listen.backlog != usual) known.backlog = listen.backlog;
+    return std::nullopt;
+  }
+
+  void warn_of_conflicting_names() {
+    std::set<std::pair<std::string, std::string>> known;  // (address, name)
+    const std::vector<std::string> nameless{""};
+    for (const ServerDraft& server : draft_.servers) {
+      const auto& names = server.names.empty() ? nameless : server.names;
+      for (const Listen& listen : server.listens) {
+        for (size_t i = 0; i < names.size(); ++i) {
+          if (known.emplace(listen.address, names[i]).second) continue;
+          const Reference& where = server.names.empty() ? server.where : server.name_places[i];
+          draft_.warn(where.file, where.word,
+                      fmt::format("conflicting server name \"{}\" on {}, ignored", names[i], listen.address));
+        }
+      }
+    }
+  }
+
+  Draft& draft_;
+  Template default_key_;
+  const std::shared_ptr<const std::map<std::string, std::string>> default_types_ = default_types();
+  std::map<std::string, std::shared_ptr<const Repository>> repositories_;
+};
+
+}  // namespace
+
+Failure finish(Draft& draft, std::shared_ptr<const Config>& out) { return Finisher(draft).run(out); }
+
+}  // namespace entrepot::config

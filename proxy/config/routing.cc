@@ -1,0 +1,174 @@
+#include "proxy/config/routing.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace entrepot::config {
+
+namespace {
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// No byte that has to be decoded, no segment that has to be resolved: bytes and path are the same.
+bool is_plain(std::string_view path) {
+  return path.find('%') == std::string_view::npos && path.find("//") == std::string_view::npos &&
+         path.find("/.") == std::string_view::npos;
+}
+
+std::string decode(std::string_view path) {
+  std::string out;
+  for (size_t i = 0; i < path.size(); ++i) {
+    const int high = path[i] == '%' && i + 2 < path.size() ? hex_value(path[i + 1]) : -1;
+    const int low = high < 0 ? -1 : hex_value(path[i + 2]);
+    out.push_back(low < 0 ? path[i] : static_cast<char>(high * 16 + low));
+    if (low >= 0) i += 2;
+  }
+  return out;
+}
+
+// Slashes merged, "." and ".." resolved; never above the root.
+std::string resolve(std::string_view path) {
+  std::vector<std::string_view> segments;
+  bool is_directory = true;
+  while (!path.empty()) {
+    const size_t end = std::min(path.find('/'), path.size());
+    const std::string_view segment = path.substr(0, end);
+    is_directory = segment.empty() || segment == "." || segment == "..";
+    if (!is_directory) segments.push_back(segment);
+    if (segment == ".." && !segments.empty()) segments.pop_back();
+    is_directory = is_directory || end < path.size();
+    path.remove_prefix(std::min(end + 1, path.size()));
+  }
+  std::string out;
+  for (const std::string_view segment : segments) out.append("/").append(segment);
+  if (is_directory) out.push_back('/');
+  return out;
+}
+
+// What a path must not carry as it is: nginx's set.
+std::string escape(std::string_view path) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > 0x20 && byte < 0x7f && c != '#' && c != '%' && c != '?') {
+      out.push_back(c);
+    } else {
+      out.push_back('%');
+      out.push_back(kDigits[byte >> 4]);
+      out.push_back(kDigits[byte & 15]);
+    }
+  }
+  return out;
+}
+
+const Listen* listen_on(const Server& server, std::string_view address) {
+  const auto is_address = [address](const Listen& listen) { return listen.address == address; };
+  const auto found = std::find_if(server.listens.begin(), server.listens.end(), is_address);
+  return found == server.listens.end() ? nullptr : &*found;
+}
+
+enum class Kind : uint8_t { kExact, kFront, kBack };
+
+// The part of `name` that the host must equal, end with or begin with.
+std::string_view pattern(std::string_view name, Kind kind) {
+  switch (kind) {
+    case Kind::kFront:
+      return name.starts_with("*.") ? name.substr(1) : name.starts_with(".") ? name : std::string_view();
+    case Kind::kBack:
+      return name.ends_with(".*") ? name.substr(0, name.size() - 1) : std::string_view();
+    default:
+      return name.starts_with(".") ? name.substr(1) : name;
+  }
+}
+
+bool matches(std::string_view host, std::string_view part, Kind kind) {
+  if (kind == Kind::kExact) return host == part;
+  if (part.empty() || host.size() <= part.size()) return false;
+  return kind == Kind::kFront ? host.ends_with(part) : host.starts_with(part);
+}
+
+// The most specific name of one kind; the first server of several that share it.
+struct Best {
+  const Server* server = nullptr;
+  size_t length = 0;
+
+  void offer(const Server& candidate, std::string_view host, Kind kind) noexcept {
+    for (const std::string& name : candidate.names) {
+      const std::string_view part = pattern(name, kind);
+      if (!matches(host, part, kind) || (server && part.size() <= length)) continue;
+      server = &candidate;
+      length = part.size();
+    }
+    if (kind == Kind::kExact && !server && host.empty() && candidate.names.empty()) server = &candidate;
+  }
+};
+
+}  // namespace
+
+std::string upstream_path(const Location& location, const ProxyPass& pass, std::string_view request_target) {
+  if (!pass.uri) return std::string(request_target);
+  const size_t path_end = std::min(request_target.find('?'), request_target.size());
+  const std::string_view path = request_target.substr(0, path_end), query = request_target.substr(path_end);
+  const std::string resolved = is_plain(path) ? "" : resolve(decode(path));
+  const std::string_view whole = resolved.empty() ? path : resolved;
+  const std::string_view tail = whole.substr(std::min(location.path.size(), whole.size()));
+  const std::string rest = resolved.empty() ? std::string(tail) : escape(tail);
+  const bool of_repository = location.repository != nullptr && !location.proxy_pass;
+  std::string out = *pass.uri;
+  if (of_repository) {
+    if (out.ends_with('/') && rest.starts_with('/')) out.pop_back();
+    if (!out.ends_with('/') && !rest.starts_with('/') && !rest.empty()) out.push_back('/');
+  }
+  return out.append(rest).append(query);
+}
+
+const Location* Server::find_location(std::string_view path) const noexcept {
+  const Location* best = nullptr;
+  for (const Location& location : locations) {
+    if (location.match == Location::Match::kExact) {
+      if (path == location.path) return &location;
+    } else if (path.starts_with(location.path) && (!best || location.path.size() > best->path.size())) {
+      best = &location;
+    }
+  }
+  return best;
+}
+
+std::vector<Listen> Config::listen_addresses() const {
+  std::vector<Listen> out;
+  for (const auto& server : servers) {
+    for (const Listen& listen : server->listens) {
+      const auto same = [&listen](const Listen& other) { return other.address == listen.address; };
+      auto known = std::find_if(out.begin(), out.end(), same);
+      if (known == out.end()) known = out.insert(out.end(), listen);
+      known->http2 = known->http2 || listen.http2 || server->http2;
+      if (listen.backlog != Listen{}.backlog) known->backlog = listen.backlog;
+    }
+  }
+  return out;
+}
+
+const Server& Config::find_server(std::string_view address, std::string_view host) const noexcept {
+  const Server* fallback = nullptr;
+  Best exact, front, back;
+  for (const auto& server : servers) {
+    const Listen* listen = listen_on(*server, address);
+    if (!listen) continue;
+    if (!fallback || listen->default_server) fallback = server.get();
+    exact.offer(*server, host, Kind::kExact);
+    front.offer(*server, host, Kind::kFront);
+    back.offer(*server, host, Kind::kBack);
+  }
+  if (exact.server) return *exact.server;
+  if (front.server) return *front.server;
+  if (back.server) return *back.server;
+  return *fallback;
+}
+
+}  // namespace entrepot::config

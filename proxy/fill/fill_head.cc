@@ -1,0 +1,222 @@
+// The head's way: the first question to the upstream, and what its answer settles.
+#include <algorithm>
+
+#include "proxy/fill/fill_task.h"
+#include "resolver/digests.h"
+#include "resolver/fields.h"
+#include "resolver/freshness.h"
+
+namespace entrepot::fill {
+
+using cache::FillPhase;
+using cache::kUnknownLength;
+
+io::Task<void> FillTask::ask_first() {
+  if (plan_.fill->phase() != FillPhase::kHead) co_return;
+  pinned_.digest_known = plan_.url_digest.has_value();
+  resume_stored_partial();
+  if (servers_.empty()) {
+    fail(Error::kConnect, "no server of the upstream group is up");
+    co_return;
+  }
+  size_t servers_tried = 0;
+  while (true) {
+    const Part asked = whole_only_ ? Part{} : plan_.first;
+    ExtraFields extra;
+    if (!asked.whole()) {
+      extra.emplace_back("Range", asked.range_field());
+      if (!pinned_.validator.empty()) extra.emplace_back("If-Range", pinned_.validator);
+    } else if (plan_.stale) {
+      add_conditionals(extra);
+    }
+    asked_at_ = context_.loop.wall_seconds();
+    upstream::Exchange exchange = context_.client.start(make_request(plan_.origin, server(), "GET", extra));
+    Result<const upstream::UpstreamHead*> head = co_await exchange.head();
+    if (!head) {
+      ++turn_;
+      if (++servers_tried < servers_.size()) continue;
+      fail(head.error(), exchange.detail());
+      co_return;
+    }
+    if ((*head)->status == 304 && plan_.stale) {
+      if (freshen(**head)) co_return;
+      plan_.stale.reset();  // ask again, without conditions
+      continue;
+    }
+    Pinned pinned = pinned_;
+    pinned.digest_known |= resolver::promised_digest((*head)->status, (*head)->fields).has_value();
+    Judged judged = judge(asked, pinned, **head);
+    if (judged.answer == RangeAnswer::kChanged) {
+      // The pieces that are stored are of another representation: begin anew without them.
+      plan_.cache->erase(plan_.name);
+      plan_.fill->fail(Error::kCancelled, "the stored part is of another representation");
+      co_return;
+    }
+    if (judged.answer == RangeAnswer::kWrong || judged.answer == RangeAnswer::kNotCombinable) {
+      if (asked.whole()) {
+        pass(std::move(exchange), "206 to a request without a range");
+        co_return;
+      }
+      use_whole_only();
+      continue;
+    }
+    if (judged.answer == RangeAnswer::kUnsatisfiable && !asked.whole()) {
+      co_await learn_length();
+      co_return;
+    }
+    if (judged.answer == RangeAnswer::kWhole && !asked.whole()) use_whole_only();
+    if (judged.answer == RangeAnswer::kOther) judged = Judged{RangeAnswer::kWhole, 0, kUnknownLength, kUnknownLength};
+    co_await begin_body(std::move(exchange), judged);
+    co_return;
+  }
+}
+
+// A fill that goes on from a stored part: what it has must agree with what comes.
+void FillTask::resume_stored_partial() {
+  pinned_.validator = plan_.stored_validator;
+  if (plan_.stored_length != kUnknownLength) pinned_.length_bytes = plan_.stored_length;
+  if (plan_.stored_validator.empty() || !plan_.first.whole()) return;
+  // The whole is wanted and a part is there: ask for the first missing piece, the rest follows by demand.
+  if (const auto gap = plan_.fill->next_gap(0); gap && (gap->begin > 0 || gap->end < plan_.stored_length)) {
+    plan_.first = Part{gap->begin, gap->end, 0};
+    whole_wanted_ = true;
+  }
+}
+
+void FillTask::add_conditionals(ExtraFields& extra) const {
+  if (const auto etag = resolver::find(plan_.stale->fields, "etag"); !etag.empty()) {
+    extra.emplace_back("If-None-Match", std::string(etag));
+  }
+  if (const auto date = resolver::find(plan_.stale->fields, "last-modified"); !date.empty()) {
+    extra.emplace_back("If-Modified-Since", std::string(date));
+  }
+}
+
+// 304: the stored response is good again. False: the 304 speaks of another representation.
+bool FillTask::freshen(const upstream::UpstreamHead& head) {
+  resolver::StoredResponse response = *plan_.stale;
+  if (!resolver::update_on_304(response, head.fields)) return false;
+  ++context_.counters.validated;
+    response.request_time = asked_at_;
+  response.response_time = context_.loop.wall_seconds();
+  response.conf_lifetime_seconds = plan_.conf_lifetime(response.status);
+  plan_.cache->put_response(plan_.name, response.encode(), plan_.stale_blob->digest());
+  plan_.fill->merge(plan_.stale_blob);
+  return true;
+}
+
+resolver::StoredResponse FillTask::response_of(const upstream::UpstreamHead& head, uint64_t length_bytes) const {
+  resolver::StoredResponse response;
+  response.status = head.status == 206 ? 200 : head.status;
+  response.fields = resolver::store_fields(head.fields);
+  response.request_time = asked_at_;
+  response.response_time = context_.loop.wall_seconds();
+  response.age_seconds = resolver::age_value(head.fields);
+  response.length_bytes = length_bytes;
+  response.conf_lifetime_seconds = plan_.conf_lifetime(response.status);
+  if (response.status != 200) return response;
+  if (plan_.url_digest) {
+    response.expected_digest = plan_.url_digest;
+    response.digest_source = resolver::DigestSource::kUrl;
+  } else if (const auto promised = resolver::promised_digest(head.status, head.fields)) {
+    response.expected_digest = promised;
+    response.digest_source = resolver::DigestSource::kHeader;
+  }
+  return response;
+}
+
+io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) {
+  const upstream::UpstreamHead& head = exchange.received_head();
+  resolver::StoredResponse response = response_of(head, judged.length_bytes);
+  const auto verdict = resolver::storable(response, plan_.has_authorization);
+  if (verdict != resolver::NotStored::kStorable) {
+    pass(std::move(exchange), std::string(resolver::to_string(verdict)));
+    co_return;
+  }
+  const bool merged = co_await settle_digest(response);
+  if (merged) co_return;
+  cache::FillHead fill_head{response.encode(), judged.length_bytes, response.expected_digest, resolver::strong_etag(head.fields)};
+  pinned_.validator = fill_head.validator;
+  pinned_.length_bytes = length_ = judged.length_bytes;
+  pinned_.digest_known = response.expected_digest.has_value();
+  whole_wanted_ |= judged.answer == RangeAnswer::kWhole;
+  auto job = [fill = plan_.fill, fill_head = std::move(fill_head)] { return fill->set_head(fill_head); };
+  Result<void> begun = co_await context_.pool.run(context_.loop, std::move(job));
+  if (!begun) {
+    fail(begun.error(), "no room in the cache: " + std::string(to_string(begun.error())));
+    co_return;
+  }
+  start_transfer(judged.begin, judged.end, std::move(exchange), judged.answer == RangeAnswer::kWhole);
+}
+
+// The head promised a digest: are these bytes here already, or on their way?
+io::Task<bool> FillTask::settle_digest(const resolver::StoredResponse& response) {
+  if (!response.expected_digest || response.expected_digest->algorithm != DigestAlgorithm::kSha256) co_return false;
+  const Digest digest = *response.expected_digest;
+  // Only a digest that this space's upstream brought or confirmed before, or one in the URL, may stand for the upstream's bytes.
+  const bool named = response.digest_source == resolver::DigestSource::kUrl;
+  auto job = [cache = plan_.cache, space = plan_.name.space, digest, named] {
+    return named || cache->has_grant(space, digest) ? cache->open_blob(digest) : nullptr;
+  };
+  std::shared_ptr<cache::Blob> blob = co_await context_.pool.run(context_.loop, std::move(job));
+  if (blob && (response.length_bytes == kUnknownLength || response.length_bytes == blob->length_bytes())) {
+    ++context_.counters.merged;
+    resolver::StoredResponse own = response;
+    own.length_bytes = blob->length_bytes();
+    if (named) plan_.cache->put_grant(plan_.name.space, digest);
+    plan_.cache->put_response(plan_.name, own.encode(), digest);
+    plan_.fill->merge(blob);
+    co_return true;
+  }
+  const auto other = plan_.cache->claim_digest(plan_.name.space, digest, plan_.fill);
+  if (!other || other == plan_.fill) co_return false;
+  ++context_.counters.merged;
+  plan_.fill->merge(other);
+  std::string metadata = response.encode();
+  co_await follow_merged(other, std::move(metadata));
+  co_return true;
+}
+
+// Another fill brings our bytes: when it has, our name points at them too.
+io::Task<void> FillTask::follow_merged(std::shared_ptr<cache::Fill> other, std::string metadata) {
+  FillWatch::Reader reader(context_.watches.watch(other), [this] { tell(); });
+  while (other->phase() == FillPhase::kHead || other->phase() == FillPhase::kBody) co_await news_.wait();
+  if (other->phase() != FillPhase::kComplete) co_return;
+  if (const auto digest = other->blob()->digest()) plan_.cache->put_response(plan_.name, std::move(metadata), digest);
+}
+
+// 416: the length is another than the reader thought. A HEAD tells it, once.
+io::Task<void> FillTask::learn_length() {
+  upstream::Exchange exchange = context_.client.start(make_request(plan_.origin, server(), "HEAD", {}));
+  Result<const upstream::UpstreamHead*> head = co_await exchange.head();
+  const Judged judged = head ? judge(Part{}, pinned_, **head) : Judged{RangeAnswer::kOther};
+  if (judged.answer != RangeAnswer::kWhole || judged.length_bytes == kUnknownLength) {
+    plan_.fill->pass("the upstream refuses the range and does not tell the length");
+    co_return;
+  }
+  resolver::StoredResponse response = response_of(**head, judged.length_bytes);
+  const std::string validator = resolver::strong_etag((*head)->fields);
+  if (resolver::storable(response, plan_.has_authorization) != resolver::NotStored::kStorable ||
+      (validator.empty() && !response.expected_digest)) {
+    plan_.fill->pass("the upstream refuses the range");
+    co_return;
+  }
+  pinned_ = Pinned{validator, judged.length_bytes, response.expected_digest.has_value()};
+  length_ = judged.length_bytes;
+  cache::FillHead fill_head{response.encode(), judged.length_bytes, response.expected_digest, validator};
+  auto job = [fill = plan_.fill, fill_head = std::move(fill_head)] { return fill->set_head(fill_head); };
+  Result<void> begun = co_await context_.pool.run(context_.loop, std::move(job));
+  if (!begun) fail(begun.error(), "no room in the cache");
+}
+
+const config::UpstreamServer& FillTask::server() const { return *servers_[turn_ % servers_.size()]; }
+
+void FillTask::pass(upstream::Exchange exchange, std::string reason) {
+  ++context_.counters.passed;
+  if (auto handover = plan_.handover.lock()) {
+    if (exchange.received_head().status != 206) handover->exchange.emplace(std::move(exchange));
+  }
+  plan_.fill->pass(std::move(reason));
+}
+
+}  // namespace entrepot::fill

@@ -1,0 +1,197 @@
+#include "proxy/fill/fill_task.h"
+
+#include <algorithm>
+
+#include "resolver/fields.h"
+
+namespace entrepot::fill {
+
+using cache::FillPhase;
+using cache::kUnknownLength;
+
+namespace {
+
+constexpr size_t kMaxTransfers = 4;
+constexpr uint64_t kMaxPieceBytes = 64ull << 20;
+constexpr uint64_t kFinishAnywayBytes = 64ull << 20;
+
+uint64_t align_down(uint64_t value, uint64_t unit) { return value - value % unit; }
+uint64_t align_up(uint64_t value, uint64_t unit) { return align_down(value + unit - 1, unit); }
+
+}  // namespace
+
+FillTask::FillTask(FillContext& context, FillPlan plan)
+    : context_(context),
+      plan_(std::move(plan)),
+      servers_(servers_in_order(*plan_.origin.pass->upstream, context.next_turn++)),
+      news_(context.loop) {
+  if (plan_.origin.conf->slice_bytes == 0 || context_.gives_no_ranges(plan_.name)) whole_only_ = true;
+}
+
+void FillTask::start(std::function<void()> ended) {
+  ended_ = std::move(ended);
+  ++context_.counters.started;
+  ++context_.counters.running;
+  plan_.fill->set_demand_waiter([&loop = context_.loop, self = std::weak_ptr<bool>(alive_), this] {
+    loop.post([self, this] {
+      if (!self.expired()) news_.notify();
+    });
+  });
+  run_ = run();
+  run_.start();
+}
+
+FillTask::~FillTask() { --context_.counters.running; }
+
+io::Task<void> FillTask::run() {
+  co_await ask_first();
+  auto& fill = *plan_.fill;
+  while (fill.phase() == FillPhase::kBody) {
+    std::erase_if(transfers_, [](const Transfer& transfer) { return transfer.ended; });
+    if (transfers_.empty() && length_ != kUnknownLength && !fill.next_gap(0)) {
+      co_await finish();
+      break;
+    }
+    if (fill.readers() == 0 && !worth_finishing()) {
+      wind_down();
+      if (transfers_.empty()) {
+        co_await keep_partial();
+        break;
+      }
+    } else {
+      plan_transfers();
+    }
+    co_await news_.wait();
+  }
+  // Transfers may still be on the stack below us: they end with the task, in the graveyard.
+  context_.loop.defer(ended_);
+}
+
+io::Task<void> FillTask::finish() {
+  auto job = [fill = plan_.fill] { return fill->finish(); };
+  Result<Digest> done = co_await context_.pool.run(context_.loop, std::move(job));
+  if (done) {
+    ++context_.counters.completed;
+    co_return;
+  }
+  ++context_.counters.failed;
+  if (done.error() == Error::kDigestMismatch) ++context_.counters.digest_mismatches;
+  context_.log_error(plan_.name.text + ": " + plan_.fill->reason());
+}
+
+io::Task<void> FillTask::keep_partial() {
+  auto job = [fill = plan_.fill] {
+    fill->persist_partial();
+    return true;
+  };
+  co_await context_.pool.run(context_.loop, std::move(job));
+  plan_.fill->fail(Error::kCancelled, "the last reader left");
+}
+
+bool FillTask::worth_finishing() const {
+  if (!whole_wanted_) return false;
+  if (length_ == kUnknownLength) return true;
+  const uint64_t arrived = plan_.fill->arrived_bytes();
+  return length_ - std::min(arrived, length_) <= kFinishAnywayBytes || arrived >= length_ / 10 * 3;
+}
+
+// Nobody reads and the rest is not worth its bytes: the running slices end at their next boundary, a whole transfer at once.
+void FillTask::wind_down() {
+  for (Transfer& transfer : transfers_) {
+    const uint64_t stop = transfer.whole ? transfer.position : align_up(transfer.position + 1, plan_.origin.conf->slice_bytes);
+    transfer.end = std::min(transfer.end, stop);
+    if (transfer.whole) {
+      transfer.ended = true;
+      context_.loop.bury(std::move(transfer.task));
+    }
+  }
+  std::erase_if(transfers_, [](const Transfer& transfer) { return transfer.ended; });
+}
+
+// Is the byte at `begin` on its way already, soon enough?
+const FillTask::Transfer* FillTask::covering(uint64_t begin) const {
+  for (const Transfer& transfer : transfers_) {
+    const uint64_t reach = !transfer.whole || whole_only_ ? transfer.end : transfer.position + 4 * plan_.origin.conf->slice_bytes;
+    if (transfer.position <= begin && begin < std::min(transfer.end, reach)) return &transfer;
+  }
+  return nullptr;
+}
+
+void FillTask::plan_transfers() {
+  if (length_ == kUnknownLength) return;
+  const auto demands = plan_.fill->demands();
+  for (const auto& demand : demands) {
+    if (demand.begin == 0 && demand.end >= length_) whole_wanted_ = true;
+  }
+  if (whole_only_) {
+    if (transfers_.empty()) start_transfer(0, length_, std::nullopt, true);
+    return;
+  }
+  const uint64_t slice = plan_.origin.conf->slice_bytes;
+  for (const auto& demand : demands) {
+    const uint64_t demand_end = std::min(demand.end, length_);
+    uint64_t position = align_down(std::min(demand.begin, length_), slice);
+    while (position < demand_end && transfers_.size() < kMaxTransfers) {
+      const auto gap = plan_.fill->next_gap(position);
+      if (!gap || gap->begin >= demand_end) break;
+      if (const Transfer* transfer = covering(gap->begin)) {
+        position = transfer->end;
+        continue;
+      }
+      // Aligned slices for a small need; for a large one fewer and longer requests.
+      const uint64_t need = std::min(gap->end, demand_end) - gap->begin;
+      const uint64_t piece = std::clamp(align_up(need / kMaxTransfers, slice), slice, align_up(kMaxPieceBytes, slice));
+      uint64_t end = std::min(align_down(gap->begin, slice) + piece, gap->end);
+      for (const Transfer& other : transfers_) {
+        if (other.position > gap->begin) end = std::min(end, other.position);
+      }
+      start_transfer(gap->begin, end, std::nullopt, false);
+      position = end;
+    }
+  }
+}
+
+void FillTask::start_transfer(uint64_t begin, uint64_t end, std::optional<upstream::Exchange> exchange, bool whole) {
+  Transfer& transfer = transfers_.emplace_back();
+  transfer.position = begin;
+  transfer.end = end;
+  transfer.whole = whole;
+  transfer.exchange = std::move(exchange);
+  transfer.task = run_transfer(transfer);
+  transfer.task.start();
+}
+
+void FillTask::tell() {
+  if (std::exchange(telling_, true)) return;
+  context_.loop.defer([self = std::weak_ptr<bool>(alive_), this] {
+    if (self.expired()) return;
+    telling_ = false;
+    news_.notify();
+  });
+}
+
+void FillTask::fail(Error error, std::string reason) {
+  ++context_.counters.failed;
+  context_.log_error(plan_.name.text + ": " + reason);
+  plan_.fill->fail(error, std::move(reason));
+}
+
+void FillTasks::start(FillPlan plan) {
+  tasks_.push_back(std::make_unique<FillTask>(context_, std::move(plan)));
+  FillTask* task = tasks_.back().get();
+  task->start([this, task] { std::erase_if(tasks_, [task](const auto& other) { return other.get() == task; }); });
+}
+
+bool FillContext::gives_no_ranges(const cache::Name& name) {
+  const auto found = no_ranges_until.find(cache::name_hash(name.space, name.text));
+  return found != no_ranges_until.end() && found->second > loop.wall_seconds();
+}
+
+void FillContext::remember_no_ranges(const cache::Name& name) {
+  constexpr std::time_t kRemembered = 600;
+  const std::time_t now = loop.wall_seconds();
+  if (no_ranges_until.size() >= 10'000) std::erase_if(no_ranges_until, [now](const auto& entry) { return entry.second <= now; });
+  if (no_ranges_until.size() < 10'000) no_ranges_until[cache::name_hash(name.space, name.text)] = now + kRemembered;
+}
+
+}  // namespace entrepot::fill

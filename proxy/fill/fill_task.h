@@ -1,0 +1,153 @@
+// FillTask: drives one Fill to its end, from the first question to the upstream to the stored blob. Owned by a worker, never by
+// the stream that began it. Loop thread only; writes and hashes on the pool.
+//
+//   first question  -> head -> storable? digest known already? -> (pass | merge | body)
+//   body            one transfer of the whole, or slices by demand, several at once; each resumes where it broke off
+//   end             all there -> finish (verify, store); readers gone -> finish or keep what has come; broken -> fail
+//
+// What an upstream may do to a Range stands in range_answer.h; what follows from it, here.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include "cache/cache.h"
+#include "proxy/fill/fill_watch.h"
+#include "proxy/fill/origin.h"
+#include "proxy/fill/range_answer.h"
+#include "proxy/io/pool.h"
+#include "proxy/io/task.h"
+#include "proxy/upstream/client.h"
+#include "resolver/stored_response.h"
+
+namespace entrepot::fill {
+
+// An answer that is not for sharing, given to the stream that caused it, where that still waits.
+struct Handover {
+  std::optional<upstream::Exchange> exchange;  // its head was read
+};
+
+struct FillPlan {
+  Origin origin;
+  std::shared_ptr<cache::Cache> cache;
+  cache::Name name;
+  std::shared_ptr<cache::Fill> fill;
+  Part first;                                  // what the first reader asked
+  std::optional<Digest> url_digest;
+  bool has_authorization = false;
+  // The stored response to validate, with its blob whole.
+  std::optional<resolver::StoredResponse> stale;
+  std::shared_ptr<cache::Blob> stale_blob;
+  // What a stored part is pinned to, where the fill goes on from one.
+  std::string stored_validator;
+  uint64_t stored_length = cache::kUnknownLength;
+  std::weak_ptr<Handover> handover;
+  std::function<int64_t(int status)> conf_lifetime;  // proxy_cache_valid: seconds, negative: none
+};
+
+struct FillCounters {  // read by other threads
+  std::atomic<uint64_t> started{0}, running{0}, completed{0}, failed{0}, passed{0}, merged{0}, resumes{0}, digest_mismatches{0}, validated{0}, readers{0};
+};
+
+// What the fills of one worker share.
+struct FillContext {
+  io::Loop& loop;
+  io::Pool& pool;
+  upstream::Client& client;
+  FillWatches& watches;
+  FillCounters& counters;
+  std::function<void(std::string)> log_error;  // one line
+  size_t next_turn = 0;                        // rotates the servers of upstream groups
+  std::unordered_map<uint64_t, std::time_t> no_ranges_until;
+
+  // Names whose upstream answered 200 to a Range are asked for the whole for ten minutes.
+  bool gives_no_ranges(const cache::Name& name);
+  void remember_no_ranges(const cache::Name& name);
+};
+
+class FillTask {
+ public:
+  FillTask(FillContext& context, FillPlan plan);
+  ~FillTask();
+  FillTask(const FillTask&) = delete;
+  // Starts; `ended` is deferred to the loop, once, when nothing is left to do.
+  void start(std::function<void()> ended);
+
+ private:
+  // One request for a part, resumed until its end.
+  struct Transfer {
+    uint64_t position = 0, end = 0;                    // end: kUnknownLength while nobody knows
+    uint64_t answer_end = cache::kUnknownLength;       // where the running response ends
+    bool whole = false;                                // answered by a 200: all bytes come, from 0
+    bool disk_failed = false;
+    bool ended = false;
+    io::Clock::time_point progress_at{};
+    std::optional<upstream::Exchange> exchange;
+    io::Task<void> task;
+  };
+
+  io::Task<void> run();
+  io::Task<void> finish();
+  io::Task<void> keep_partial();
+  bool worth_finishing() const;
+  void wind_down();
+  const Transfer* covering(uint64_t begin) const;
+  void plan_transfers();
+  void start_transfer(uint64_t begin, uint64_t end, std::optional<upstream::Exchange> exchange, bool whole);
+  void tell();  // run() looks again, at the end of this tick
+  void fail(Error error, std::string reason);
+
+  // fill_head.cc
+  io::Task<void> ask_first();
+  void resume_stored_partial();
+  void add_conditionals(ExtraFields& extra) const;
+  bool freshen(const upstream::UpstreamHead& head);
+  resolver::StoredResponse response_of(const upstream::UpstreamHead& head, uint64_t length_bytes) const;
+  io::Task<void> begin_body(upstream::Exchange exchange, Judged judged);
+  io::Task<bool> settle_digest(const resolver::StoredResponse& response);
+  io::Task<void> follow_merged(std::shared_ptr<cache::Fill> other, std::string metadata);
+  io::Task<void> learn_length();
+  const config::UpstreamServer& server() const;
+  void pass(upstream::Exchange exchange, std::string reason);
+
+  // fill_transfer.cc
+  io::Task<void> run_transfer(Transfer& transfer);
+  io::Task<Result<void>> copy(Transfer& transfer);
+  bool stop_at_present_bytes(Transfer& transfer);
+  io::Task<bool> reconnect(Transfer& transfer);
+  void take_whole(Transfer& transfer, bool range_was_asked);
+  void use_whole_only();
+  bool resumable() const { return !pinned_.validator.empty() || pinned_.digest_known; }
+
+  FillContext& context_;
+  FillPlan plan_;
+  Pinned pinned_;
+  std::vector<const config::UpstreamServer*> servers_;
+  size_t turn_ = 0;
+  bool whole_only_ = false;    // the upstream gives no ranges, or they cannot be combined
+  bool whole_wanted_ = false;  // some reader asked for all of it
+  uint64_t length_ = cache::kUnknownLength;
+  std::time_t asked_at_ = 0;
+  io::Signal news_;
+  bool telling_ = false;
+  std::list<Transfer> transfers_;
+  std::function<void()> ended_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  io::Task<void> run_;
+};
+
+// The fills that one worker owns.
+class FillTasks {
+ public:
+  explicit FillTasks(FillContext context) : context_(std::move(context)) {}
+  void start(FillPlan plan);
+  size_t size() const noexcept { return tasks_.size(); }
+
+ private:
+  FillContext context_;
+  std::list<std::unique_ptr<FillTask>> tasks_;
+};
+
+}  // namespace entrepot::fill

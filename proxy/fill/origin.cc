@@ -1,0 +1,49 @@
+#include "proxy/fill/origin.h"
+
+#include <algorithm>
+
+namespace entrepot::fill {
+
+std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstream& upstream, size_t turn) {
+  std::vector<const config::UpstreamServer*> primary, backup;
+  for (const auto& server : upstream.servers) {
+    if (!server.down) (server.backup ? backup : primary).push_back(&server);
+  }
+  if (!primary.empty()) std::rotate(primary.begin(), primary.begin() + turn % primary.size(), primary.end());
+  primary.insert(primary.end(), backup.begin(), backup.end());
+  return primary;
+}
+
+namespace {
+
+std::string_view without_port(std::string_view host) {
+  const size_t colon = host.rfind(':');
+  const size_t bracket = host.rfind(']');
+  if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket)) return host;
+  return host.substr(0, colon);
+}
+
+}  // namespace
+
+upstream::UpstreamRequest make_request(const Origin& origin, const config::UpstreamServer& server, std::string method, const ExtraFields& extra) {
+  upstream::UpstreamRequest request;
+  request.method = std::move(method);
+  const std::string scheme = origin.pass->https ? "https://" : "http://";
+  if (server.address.starts_with("unix:")) {
+    request.unix_socket = server.address.substr(5);
+    request.url = scheme + "localhost" + origin.path;
+  } else {
+    request.url = scheme + server.address + origin.path;
+  }
+  request.fields = origin.fields;
+  request.fields.insert(request.fields.end(), extra.begin(), extra.end());
+  request.connect_timeout = origin.conf->proxy_connect_timeout;
+  request.read_timeout = origin.conf->proxy_read_timeout;
+  request.tls_verify = origin.conf->proxy_ssl_verify;
+  request.tls_trusted_certificate = origin.conf->proxy_ssl_trusted_certificate;
+  // The name that the certificate must bear: the host that proxy_pass names; in a group of several servers each its own.
+  if (origin.pass->upstream->servers.size() == 1) request.tls_name = std::string(without_port(origin.pass->host));
+  return request;
+}
+
+}  // namespace entrepot::fill

@@ -1,0 +1,291 @@
+#include "proxy/http/http1_session.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace entrepot::http {
+
+namespace {
+
+constexpr size_t kMaxContentBytes = 64 * 1024;
+constexpr size_t kIdleBufferBytes = 1024;  // what an idle connection may keep
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+int pause_at_end(llhttp_t*) { return HPE_PAUSED; }
+
+const llhttp_settings_t* llhttp_callbacks() {
+  static const llhttp_settings_t settings = [] {
+    llhttp_settings_t s;
+    llhttp_settings_init(&s);
+    s.on_message_complete = pause_at_end;
+    return s;
+  }();
+  return &settings;
+}
+
+// A value with a line end would be a second field, or a second response.
+bool is_one_line(std::string_view value) {
+  return value.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
+}
+
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ").append(value).append("\r\n");
+}
+
+void append_status_line(std::string& out, int status) {
+  out.append("HTTP/1.1 ")
+      .append(status_text(status))
+      .append(" ")
+      .append(reason_phrase(status))
+      .append("\r\n");
+}
+
+}  // namespace
+
+Http1Session::Http1Session(Connection& connection)
+    : connection_(connection), since_(connection.accepted_at()) {
+  llhttp_init(&parser_, HTTP_REQUEST, llhttp_callbacks());
+}
+
+bool Http1Session::receive(std::span<const std::byte> bytes) {
+  if (deaf_ || closing_) return true;
+  if (input_at_ > 0) input_.erase(0, std::exchange(input_at_, 0));
+  if (input_.empty() && !current_ && requests_ > 0) since_ = connection_.state().now;
+  input_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (content_pending_) discard_content();
+  return true;
+}
+
+bool Http1Session::end_of_input() {
+  input_ended_ = true;
+  // Nobody waits any more for what has not even begun.
+  return !current_ || current_->responded();
+}
+
+bool Http1Session::produce(io::Wire& wire) {
+  full_ = false;
+  if (broken_) return false;
+  while (!wire.full()) {
+    if (!out_.empty()) {
+      wire.append(bytes_of(out_));
+      out_.clear();
+    }
+    if (!current_) {
+      if (closing_ || !next_request()) break;
+      continue;
+    }
+    if (broken_) return false;
+    if (!current_->responded()) break;
+    const Sent sent = send_content(wire);
+    if (sent == Sent::kBroken) return false;
+    if (sent == Sent::kWaiting) break;
+    if (sent == Sent::kAll) end_response(wire);
+  }
+  full_ = wire.full();
+  if (!full_ && !current_ && input_ended_) closing_ = true;
+  return true;
+}
+
+Session::Phase Http1Session::phase() const noexcept {
+  if (current_) return Phase::kBusy;
+  return input_.empty() && !content_pending_ && requests_ > 0 ? Phase::kIdle : Phase::kHead;
+}
+
+void Http1Session::consume_input(size_t n) {
+  input_at_ += n;
+  if (input_at_ < input_.size()) return;
+  input_at_ = 0;
+  input_.clear();
+  if (input_.capacity() > kIdleBufferBytes) input_.shrink_to_fit();
+}
+
+// True: a request was begun, or refused.
+bool Http1Session::next_request() {
+  if (content_pending_ || input_.empty()) return false;
+  // RFC 9112 2.2: an empty line before a request line is forgiven, once.
+  if (framer_.length() == 0 && input().starts_with("\r\n")) consume_input(2);
+  switch (framer_.scan(input())) {
+    case Http1Framer::Found::kMore:
+      return false;
+    case Http1Framer::Found::kBad:
+      refuse({400, "a line of the head does not end in CRLF"});
+      return true;
+    case Http1Framer::Found::kTooLarge:
+      refuse({431, "the request's head is too large"});
+      return true;
+    case Http1Framer::Found::kWhole:
+      break;
+  }
+  on_head(input().substr(0, framer_.length()));
+  return true;
+}
+
+void Http1Session::on_head(std::string_view text) {
+  static thread_local Http1Head head;
+  HeadProblem problem = read_http1_head(text, head);
+  if (problem.status == 0) problem = check_with_llhttp(text, head.has_content);
+  if (problem.status != 0) return refuse(problem);
+
+  current_ = connection_.state().streams.acquire();
+  current_->open(*this, connection_);
+  Request& request = current_->mutable_request();
+  request.method = head.method == "GET"    ? Method::kGet
+                   : head.method == "HEAD" ? Method::kHead
+                                           : Method::kOther;
+  request.version = head.minor_version == 0 ? Version::kHttp10 : Version::kHttp11;
+  request.method_text = current_->keep(head.method);
+  request.authority = current_->keep(head.authority);
+  request.target = current_->keep(head.target);
+  for (const auto& [name, value] : head.fields) current_->add_field(name, value);
+  if (current_->too_large()) {
+    release(false);
+    return refuse({431, "the request's fields are too large"});
+  }
+  content_pending_ = head.has_content;
+  content_bytes_ = 0;
+  ++requests_;
+  // A client that waits for "100 Continue" may or may not send its content after another answer: no telling
+  // where the next head begins.
+  close_after_ = head.close || draining_ || (head.expects_continue && head.has_content) ||
+                 requests_ >= connection_.options().keepalive_requests;
+  consume_input(framer_.length());
+  framer_.reset();
+  if (content_pending_) discard_content();
+  current_->announce();
+}
+
+HeadProblem Http1Session::check_with_llhttp(std::string_view text, bool has_content) {
+  llhttp_init(&parser_, HTTP_REQUEST, llhttp_callbacks());
+  llhttp_errno_t result = llhttp_execute(&parser_, text.data(), text.size());
+  if (result == HPE_INVALID_METHOD) return {501, "the method is not known"};
+  if (result == HPE_PAUSED_UPGRADE) result = HPE_PAUSED;  // no upgrade is made
+  return result == (has_content ? HPE_OK : HPE_PAUSED) ? HeadProblem{}
+                                                       : HeadProblem{400, "the head is malformed"};
+}
+
+void Http1Session::discard_content() {
+  const std::string_view content = input();
+  if (content.empty()) return;
+  const llhttp_errno_t result = llhttp_execute(&parser_, content.data(), content.size());
+  const bool ended = result == HPE_PAUSED || result == HPE_PAUSED_UPGRADE;
+  const size_t n =
+      ended ? static_cast<size_t>(llhttp_get_error_pos(&parser_) - content.data()) : content.size();
+  content_bytes_ += n;
+  content_pending_ = !ended;
+  consume_input(n);
+  if ((result != HPE_OK && !ended) || content_bytes_ > kMaxContentBytes) stop_listening();
+}
+
+// The connection ends after the response in hand.
+void Http1Session::stop_listening() {
+  deaf_ = close_after_ = true;
+  if (!current_) closing_ = true;
+  input_ = {};
+  input_at_ = 0;
+}
+
+void Http1Session::refuse(const HeadProblem& problem) {
+  connection_.state().counters.protocol_errors.fetch_add(1, std::memory_order_relaxed);
+  stop_listening();
+  const std::string body = problem_json(problem.status, problem.detail);
+  append_status_line(out_, problem.status);
+  append_field(out_, "content-type", "application/problem+json");
+  append_field(out_, "content-length", std::to_string(body.size()));
+  append_field(out_, "cache-control", "no-store");
+  out_.append("connection: close\r\n\r\n").append(body);
+}
+
+void Http1Session::start_response(SessionStream& stream, const ResponseHead& head) {
+  const bool unknown = head.content_length == ResponseHead::kNoLength && !stream.bodiless();
+  chunked_ = unknown && stream.request().version == Version::kHttp11;
+  ended_by_close_ = unknown && !chunked_;
+  close_after_ = close_after_ || draining_ || ended_by_close_;
+  append_status_line(out_, head.status);
+  for (const Field& field : head.fields) {
+    if (!is_one_line(field.value) || (unknown && field.name == "content-length")) continue;
+    append_field(out_, field.name, field.value);
+  }
+  if (chunked_) out_.append("transfer-encoding: chunked\r\n");
+  if (close_after_) out_.append("connection: close\r\n");
+  out_.append("\r\n");
+  connection_.wake();
+}
+
+Http1Session::Sent Http1Session::send_content(io::Wire& wire) {
+  if (current_->bodiless()) return Sent::kAll;
+  while (!wire.full()) {
+    const size_t most = std::max(wire.room(), io::Wire::kRecordBytes);
+    peeked_ = current_;
+    woken_ = false;
+    Body::Piece piece = current_->peek(most);
+    if (piece.state == Body::State::kWait && woken_) piece = current_->peek(most);
+    peeked_ = nullptr;
+    if (piece.state == Body::State::kWait) return Sent::kWaiting;
+    if (piece.state == Body::State::kError) return Sent::kBroken;
+    if (piece.state == Body::State::kEnd) return Sent::kAll;
+    append_piece(wire, piece.bytes);
+    current_->consume(piece.bytes.size());
+    if (piece.last) return Sent::kAll;
+  }
+  return Sent::kFull;
+}
+
+void Http1Session::append_piece(io::Wire& wire, std::span<const std::byte> bytes) {
+  if (!chunked_) return wire.append(bytes);
+  char size[18];
+  char* end = std::to_chars(size, size + 16, bytes.size(), 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  wire.append(std::as_bytes(std::span(size, end)));
+  wire.append(bytes);
+  wire.append(bytes_of("\r\n"));
+}
+
+void Http1Session::end_response(io::Wire& wire) {
+  if (chunked_) wire.append(bytes_of("0\r\n\r\n"));
+  release(true);
+  chunked_ = ended_by_close_ = false;
+  if (close_after_) closing_ = true;
+  if (out_.capacity() > kIdleBufferBytes) out_.shrink_to_fit();
+}
+
+void Http1Session::release(bool complete) {
+  SessionStream* const stream = std::exchange(current_, nullptr);
+  ServerState& state = connection_.state();
+  since_ = state.now;
+  stream->close(complete);
+  state.streams.release(stream);
+}
+
+void Http1Session::body_ready(SessionStream& stream) {
+  if (peeked_ == &stream) {
+    woken_ = true;
+  } else {
+    connection_.wake();
+  }
+}
+
+void Http1Session::reset(SessionStream&, ResetReason) {
+  broken_ = true;
+  connection_.wake();
+}
+
+void Http1Session::drain(bool last) {
+  draining_ = true;
+  if (!current_ && (last || input_.empty())) closing_ = true;
+  connection_.wake();
+}
+
+void Http1Session::abandon() {
+  if (current_) release(false);
+}
+
+std::unique_ptr<Session> make_http1_session(Connection& connection) {
+  return std::make_unique<Http1Session>(connection);
+}
+
+}  // namespace entrepot::http

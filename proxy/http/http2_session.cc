@@ -1,0 +1,376 @@
+#include "proxy/http/http2_session.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+namespace entrepot::http {
+
+namespace {
+
+constexpr uint32_t kMaxStreams = 100;
+constexpr size_t kMaxQueuedFrames = 1000;
+constexpr uint8_t kDrainPing[8] = {'d', 'r', 'a', 'i', 'n', 0, 0, 0};
+
+std::string_view text(const uint8_t* data, size_t length) {
+  return {reinterpret_cast<const char*>(data), length};
+}
+
+uint8_t* bytes_of(std::string_view view) {
+  return reinterpret_cast<uint8_t*>(const_cast<char*>(view.data()));
+}
+
+bool same_text(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    return lower(x) == lower(y);
+  });
+}
+
+}  // namespace
+
+struct Http2Callbacks {
+  static Http2Session& self(void* user) { return *static_cast<Http2Session*>(user); }
+  static SessionStream* stream(nghttp2_session* session, int32_t id) {
+    return static_cast<SessionStream*>(nghttp2_session_get_stream_user_data(session, id));
+  }
+
+  static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
+    Http2Session& s = self(user);
+    if (!s.limits_.on_frame(*head, s.connection_.state().now)) s.calm_down();
+    return 0;
+  }
+  static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) self(user).on_begin_headers(frame->hd.stream_id);
+    return 0;
+  }
+  static int header(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* name,
+                    size_t name_length, const uint8_t* value, size_t value_length, uint8_t, void* user) {
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers mean nothing here
+    if (auto* to = stream(session, frame->hd.stream_id))
+      self(user).on_header(*to, text(name, name_length), text(value, value_length));
+    return 0;
+  }
+  static int frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    self(user).on_frame(*frame);
+    return 0;
+  }
+  static int data_chunk(nghttp2_session* session, uint8_t, int32_t, const uint8_t*, size_t length, void*) {
+    // The stream's own window is not refilled: it bounds what content a request may bring.
+    nghttp2_session_consume_connection(session, length);
+    return 0;
+  }
+  static int frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    self(user).on_frame_sent(*frame);
+    return 0;
+  }
+  static int stream_close(nghttp2_session* session, int32_t id, uint32_t, void* user) {
+    if (auto* closed = stream(session, id)) self(user).on_stream_closed(*closed);
+    return 0;
+  }
+  static ssize_t read(nghttp2_session*, int32_t, uint8_t*, size_t length, uint32_t* flags,
+                      nghttp2_data_source* source, void* user) {
+    return self(user).read_body(*static_cast<SessionStream*>(source->ptr), length, *flags);
+  }
+  static int send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* head, size_t length,
+                       nghttp2_data_source* source, void* user) {
+    self(user).send_data(*static_cast<SessionStream*>(source->ptr), std::as_bytes(std::span(head, 9)),
+                         length);
+    return 0;
+  }
+
+  static nghttp2_session_callbacks* make() {
+    nghttp2_session_callbacks* callbacks = nullptr;
+    if (nghttp2_session_callbacks_new(&callbacks) != 0) std::abort();
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, begin_frame);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, frame_recv);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, data_chunk);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, frame_send);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, stream_close);
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
+    return callbacks;
+  }
+
+  static nghttp2_option* make_options() {
+    nghttp2_option* options = nullptr;
+    if (nghttp2_option_new(&options) != 0) std::abort();
+    nghttp2_option_set_no_auto_window_update(options, 1);
+    nghttp2_option_set_no_closed_streams(options, 1);
+    nghttp2_option_set_max_outbound_ack(options, 100);
+    nghttp2_option_set_max_settings(options, 16);
+    nghttp2_option_set_max_continuations(options, 4);
+    nghttp2_option_set_stream_reset_rate_limit(options, 200, 5);
+    return options;
+  }
+};
+
+Http2Session::Http2Session(Connection& connection)
+    : connection_(connection), since_(connection.accepted_at()) {
+  static nghttp2_session_callbacks* const callbacks = Http2Callbacks::make();
+  static nghttp2_option* const options = Http2Callbacks::make_options();
+  if (nghttp2_session_server_new2(&session_, callbacks, this, options) != 0) std::abort();
+  const nghttp2_settings_entry settings[] = {
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, kMaxStreams},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kMaxRequestFieldBytes},
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+  };
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings));
+}
+
+Http2Session::~Http2Session() { nghttp2_session_del(session_); }
+
+bool Http2Session::receive(std::span<const std::byte> bytes) {
+  if (calming_) return true;
+  const ssize_t n =
+      nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  if (n >= 0 && nghttp2_session_get_outbound_queue_size(session_) <= kMaxQueuedFrames) return true;
+  connection_.state().counters.protocol_errors.fetch_add(1, std::memory_order_relaxed);
+  return false;
+}
+
+bool Http2Session::produce(io::Wire& wire) {
+  wire_ = &wire;
+  full_ = false;
+  while (!wire.full()) {
+    const uint8_t* data = nullptr;
+    const ssize_t n = nghttp2_session_mem_send(session_, &data);
+    if (n < 0) return false;
+    if (n == 0) break;
+    wire.append(std::as_bytes(std::span(data, static_cast<size_t>(n))));
+  }
+  full_ = full_ || (wire.full() && nghttp2_session_want_write(session_));
+  wire_ = nullptr;
+  return true;
+}
+
+bool Http2Session::finished() const noexcept {
+  return !full_ && !nghttp2_session_want_read(session_) && !nghttp2_session_want_write(session_);
+}
+
+Session::Phase Http2Session::phase() const noexcept {
+  if (head_of_ != 0) return Phase::kHead;
+  if (first_) return Phase::kBusy;
+  return requests_ > 0 ? Phase::kIdle : Phase::kHead;
+}
+
+void Http2Session::drain(bool last) {
+  if (goaway_) return;
+  if (last) {
+    goaway_ = true;
+    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                          NGHTTP2_NO_ERROR, nullptr, 0);
+  } else if (!std::exchange(notified_, true)) {
+    // What the peer had sent before it read this is still welcome; the PING comes back after it.
+    nghttp2_submit_shutdown_notice(session_);
+    nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kDrainPing);
+  }
+  connection_.wake();
+}
+
+void Http2Session::sweep(io::Clock::time_point now) {
+  const bool connection_blocked = nghttp2_session_get_remote_window_size(session_) <= 0;
+  for (SessionStream* s = first_; s; s = s->next) {
+    const bool owed = s->responded() && !s->response_ended && !s->waiting && !s->bodiless();
+    const bool blocked =
+        owed && (connection_blocked || nghttp2_session_get_stream_remote_window_size(session_, s->id) <= 0);
+    if (!blocked) {
+      s->pace.rest(now, s->body_bytes_sent());
+    } else if (s->pace.too_slow(now, s->body_bytes_sent(), connection_.options().send_timeout)) {
+      reset_with(*s, NGHTTP2_CANCEL);
+    }
+  }
+}
+
+void Http2Session::abandon() {
+  while (first_) {
+    SessionStream& stream = *first_;
+    nghttp2_session_set_stream_user_data(session_, stream.id, nullptr);
+    release(stream);
+  }
+}
+
+void Http2Session::start_response(SessionStream& stream, const ResponseHead& head) {
+  static thread_local std::vector<nghttp2_nv> fields;
+  constexpr uint8_t kBorrowed = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+  const auto add = [](std::string_view name, std::string_view value, bool varies) {
+    const auto flags = static_cast<uint8_t>(varies ? kBorrowed | NGHTTP2_NV_FLAG_NO_INDEX : kBorrowed);
+    fields.push_back({bytes_of(name), bytes_of(value), name.size(), value.size(), flags});
+  };
+  fields.clear();
+  add(":status", status_text(head.status), false);
+  for (const Field& field : head.fields) add(field.name, field.value, field.varies);
+  nghttp2_data_provider provider{};
+  provider.source.ptr = &stream;
+  provider.read_callback = Http2Callbacks::read;
+  const bool content = !stream.bodiless() && head.content_length != 0;
+  nghttp2_submit_response(session_, stream.id, fields.data(), fields.size(), content ? &provider : nullptr);
+  connection_.wake();
+}
+
+void Http2Session::body_ready(SessionStream& stream) {
+  if (peeked_ == &stream) {
+    woken_ = true;
+  } else if (std::exchange(stream.waiting, false)) {
+    nghttp2_session_resume_data(session_, stream.id);
+    connection_.wake();
+  }
+}
+
+void Http2Session::reset(SessionStream& stream, ResetReason reason) {
+  switch (reason) {
+    case ResetReason::kInternal:
+      return reset_with(stream, NGHTTP2_INTERNAL_ERROR);
+    case ResetReason::kCancel:
+      return reset_with(stream, NGHTTP2_CANCEL);
+    case ResetReason::kRefused:
+      return reset_with(stream, NGHTTP2_REFUSED_STREAM);
+  }
+}
+
+void Http2Session::reset_with(SessionStream& stream, uint32_t code) {
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id, code);
+  connection_.wake();
+}
+
+void Http2Session::calm_down() {
+  if (std::exchange(calming_, true)) return;
+  nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+void Http2Session::on_begin_headers(int32_t id) {
+  if (calming_) return;
+  ServerState& state = connection_.state();
+  SessionStream* stream = state.streams.acquire();
+  stream->open(*this, connection_);
+  stream->id = id;
+  stream->next = first_;
+  if (first_) first_->previous = stream;
+  first_ = stream;
+  nghttp2_session_set_stream_user_data(session_, id, stream);
+  limits_.on_stream();
+  head_of_ = id;
+  since_ = state.now;
+}
+
+void Http2Session::on_header(SessionStream& stream, std::string_view name, std::string_view value) {
+  if (name.front() != ':') {
+    stream.add_field(name, value);
+    return;
+  }
+  if (!stream.charge(name.size() + value.size())) return;
+  Request& request = stream.mutable_request();
+  if (name == ":path") {
+    request.target = stream.keep(value);
+  } else if (name == ":method") {
+    request.method_text = stream.keep(value);
+    request.method = value == "GET" ? Method::kGet : value == "HEAD" ? Method::kHead : Method::kOther;
+  } else if (name == ":authority") {
+    request.authority = stream.keep(value);
+  }
+}
+
+void Http2Session::on_frame(const nghttp2_frame& frame) {
+  if (frame.hd.type == NGHTTP2_PING) {
+    if (notified_ && (frame.hd.flags & NGHTTP2_FLAG_ACK)) drain(true);
+    return;
+  }
+  if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
+  SessionStream* stream = Http2Callbacks::stream(session_, frame.hd.stream_id);
+  if (!stream) return;
+  if (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) stream->request_ended = true;
+  if (frame.hd.type == NGHTTP2_HEADERS && frame.headers.cat == NGHTTP2_HCAT_REQUEST) on_request(*stream);
+}
+
+void Http2Session::on_request(SessionStream& stream) {
+  head_of_ = 0;
+  Request& request = stream.mutable_request();
+  request.version = Version::kHttp2;
+  if (stream.too_large()) return stream.refuse(431, "the request has too many fields, or too large ones");
+  if (request.target.empty()) return stream.refuse(405, "CONNECT is not served here");
+  if (request.target.front() != '/' && request.target != "*")
+    return reset_with(stream, NGHTTP2_PROTOCOL_ERROR);
+  if (const auto host = stream.field_value("host"); host.data()) {
+    if (request.authority.empty()) request.authority = host;
+    if (!same_text(host, request.authority)) return reset_with(stream, NGHTTP2_PROTOCOL_ERROR);
+  }
+  if (++requests_ >= connection_.options().keepalive_requests) drain(true);
+  stream.announce();
+}
+
+void Http2Session::on_frame_sent(const nghttp2_frame& frame) {
+  if (frame.hd.type == NGHTTP2_GOAWAY && frame.goaway.error_code != NGHTTP2_NO_ERROR) {
+    connection_.state().counters.protocol_errors.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (frame.hd.type == NGHTTP2_RST_STREAM) {
+    const uint32_t code = frame.rst_stream.error_code;
+    const bool ours = code == NGHTTP2_NO_ERROR || code == NGHTTP2_INTERNAL_ERROR || code == NGHTTP2_CANCEL;
+    if (!ours && !limits_.on_fault(connection_.state().now)) calm_down();
+    return;
+  }
+  if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
+  if (!(frame.hd.flags & NGHTTP2_FLAG_END_STREAM)) return;
+  SessionStream* stream = Http2Callbacks::stream(session_, frame.hd.stream_id);
+  if (!stream) return;
+  stream->response_ended = true;
+  // RFC 9113 8.1: the rest of the request's content is not needed.
+  if (!stream->request_ended)
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+}
+
+void Http2Session::on_stream_closed(SessionStream& stream) {
+  if (head_of_ == stream.id) head_of_ = 0;
+  release(stream);
+}
+
+void Http2Session::release(SessionStream& stream) {
+  (stream.previous ? stream.previous->next : first_) = stream.next;
+  if (stream.next) stream.next->previous = stream.previous;
+  ServerState& state = connection_.state();
+  if (!first_) since_ = state.now;
+  stream.close(stream.response_ended);
+  state.streams.release(&stream);
+}
+
+ssize_t Http2Session::read_body(SessionStream& stream, size_t length, uint32_t& flags) {
+  if (wire_->full()) {
+    full_ = true;
+    return NGHTTP2_ERR_PAUSE;
+  }
+  peeked_ = &stream;
+  woken_ = false;
+  Body::Piece piece = stream.peek(length);
+  if (piece.state == Body::State::kWait && woken_) piece = stream.peek(length);
+  peeked_ = nullptr;
+  switch (piece.state) {
+    case Body::State::kWait:
+      stream.waiting = true;
+      return NGHTTP2_ERR_DEFERRED;
+    case Body::State::kError:
+      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // RST_STREAM(INTERNAL_ERROR)
+    case Body::State::kEnd:
+      flags |= NGHTTP2_DATA_FLAG_EOF;
+      return 0;
+    case Body::State::kBytes:
+      break;
+  }
+  flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  if (piece.last) flags |= NGHTTP2_DATA_FLAG_EOF;
+  piece_ = piece.bytes;
+  return static_cast<ssize_t>(piece.bytes.size());
+}
+
+void Http2Session::send_data(SessionStream& stream, std::span<const std::byte> head, size_t length) {
+  wire_->append(head);
+  wire_->append(piece_.first(length));
+  limits_.on_data_sent();
+  stream.consume(length);
+}
+
+std::unique_ptr<Session> make_http2_session(Connection& connection) {
+  return std::make_unique<Http2Session>(connection);
+}
+
+}  // namespace entrepot::http

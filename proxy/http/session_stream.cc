@@ -1,0 +1,309 @@
+#include "proxy/http/session_stream.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <utility>
+
+#include "proxy/http/connection.h"
+
+namespace entrepot::http {
+
+std::string_view SessionStream::remote_address() const noexcept {
+  return connection_ ? connection_->remote_address() : std::string_view();
+}
+uint16_t SessionStream::local_port() const noexcept {
+  return connection_ ? connection_->local_port() : uint16_t{0};
+}
+uintptr_t SessionStream::listener_tag() const noexcept {
+  return connection_ ? connection_->options().tag : 0;
+}
+
+void SessionStream::open(Session& session, Connection& connection) {
+  session_ = &session;
+  connection_ = &connection;
+  started_ = connection.state().now;
+  request_.secure = connection.secure();
+}
+
+bool SessionStream::charge(size_t bytes) {
+  field_bytes_ += bytes + 32;
+  too_large_ = too_large_ || field_bytes_ > kMaxRequestFieldBytes;
+  return !too_large_;
+}
+
+std::string_view SessionStream::field_value(std::string_view name) const noexcept {
+  for (const Field& field : fields_) {
+    if (field.name == name) return field.value;
+  }
+  return {};
+}
+
+bool SessionStream::add_field(std::string_view name, std::string_view value) {
+  if (fields_.size() == kMaxRequestFields) too_large_ = true;
+  if (!charge(name.size() + value.size())) return false;
+  char* const lowered = texts_.reserve(name.size());
+  std::transform(name.begin(), name.end(), lowered,
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  fields_.push_back({std::string_view(lowered, name.size()), texts_.keep(value), false});
+  return true;
+}
+
+void SessionStream::announce() {
+  request_.fields = fields_;
+  announced_ = true;
+  connection_->state().counters.requests.fetch_add(1, std::memory_order_relaxed);
+  connection_->state().handler.on_request(*this);
+}
+
+void SessionStream::refuse(int status, std::string_view detail) {
+  const std::string_view body = keep(problem_json(status, detail));
+  const Field fields[] = {{"content-type", "application/problem+json", false},
+                          {"content-length", keep(std::to_string(body.size())), true},
+                          {"cache-control", "no-store", false}};
+  const ResponseHead head{status, fields, body.size()};
+  respond(head, std::as_bytes(std::span(body.data(), body.size())), nullptr);
+}
+
+bool SessionStream::begin_response(const ResponseHead& head, std::shared_ptr<const void> keep) {
+  if (!session_ || responded_) return false;
+  responded_ = true;
+  status_ = head.status;
+  keep_ = std::move(keep);
+  bodiless_ = request_.method == Method::kHead || head.status == 204 || head.status == 304;
+  left_ = head.content_length;
+  pace.rest(connection_->state().now, 0);
+  return true;
+}
+
+void SessionStream::respond(const ResponseHead& head, std::span<const std::byte> bytes,
+                            std::shared_ptr<const void> keep) {
+  if (!begin_response(head, std::move(keep))) return;
+  if (!bodiless_) bytes_ = bytes;
+  session_->start_response(*this, head);
+}
+
+void SessionStream::respond(const ResponseHead& head, std::unique_ptr<Body> body,
+                            std::shared_ptr<const void> keep) {
+  if (!begin_response(head, std::move(keep)) || bodiless_) {
+    loop_.bury(std::move(body));
+    if (session_ && bodiless_) session_->start_response(*this, head);
+    return;
+  }
+  body_ = std::move(body);
+  body_->attach(*this);
+  session_->start_response(*this, head);
+}
+
+void SessionStream::reset(ResetReason reason) {
+  if (session_) session_->reset(*this, reason);
+}
+
+void SessionStream::body_ready() {
+  if (session_) session_->body_ready(*this);
+}
+
+void SessionStream::adopt(io::Task<void> task) {
+  if (!session_) {
+    loop_.bury(std::move(task));
+    return;
+  }
+  assert(!task_);
+  task_ = std::move(task);
+  task_.start();
+}
+
+Body::Piece SessionStream::peek(size_t max) {
+  using State = Body::State;
+  if (left_ == 0) return {State::kEnd, {}};
+  const size_t most = static_cast<size_t>(std::min<uint64_t>(max, left_));
+  Body::Piece piece{State::kEnd, {}};
+  if (body_) {
+    piece = body_->peek(most);
+  } else if (!bytes_.empty()) {
+    piece = {State::kBytes, bytes_.first(std::min(most, bytes_.size())), bytes_.size() <= most};
+  }
+  const bool measured = left_ != ResponseHead::kNoLength;
+  if (piece.state == State::kEnd && measured) piece.state = State::kError;
+  if (piece.state != State::kBytes) return piece;
+  if (piece.bytes.size() > most) piece.bytes = piece.bytes.first(most);
+  if (measured) piece.last = piece.bytes.size() == left_;
+  return piece;
+}
+
+void SessionStream::consume(size_t n) {
+  if (left_ != ResponseHead::kNoLength) left_ -= n;
+  body_bytes_sent_ += n;
+  if (body_) {
+    body_->consume(n);
+  } else {
+    bytes_ = bytes_.subspan(n);
+  }
+}
+
+void SessionStream::close(bool complete) {
+  assert(session_);
+  if (announced_) connection_->state().handler.on_close(*this, complete);
+  session_ = nullptr;
+  connection_ = nullptr;
+}
+
+void SessionStream::clear() {
+  task_.reset();
+  body_.reset();
+  keep_.reset();
+  bytes_ = {};
+  fields_.clear();
+  texts_.clear();
+  request_ = Request{};
+  started_ = {};
+  field_bytes_ = body_bytes_sent_ = left_ = 0;
+  status_ = 0;
+  responded_ = too_large_ = announced_ = bodiless_ = waiting = request_ended = response_ended = false;
+  id = 0;
+  previous = next = nullptr;
+  site = nullptr;
+  place = nullptr;
+  cache_status = {};
+  upstream_note.clear();
+}
+
+SessionStream* StreamPool::acquire() {
+  if (spare_.empty()) return new SessionStream(loop_);
+  SessionStream* const stream = spare_.back().release();
+  spare_.pop_back();
+  return stream;
+}
+
+void StreamPool::release(SessionStream* stream) {
+  std::unique_ptr<SessionStream> owned(stream);
+  if (ended_) return;
+  if (owned->holds_frames()) {
+    loop_.bury(std::move(owned));
+    return;
+  }
+  if (spare_.size() == kSpare) return;
+  owned->clear();
+  spare_.push_back(std::move(owned));
+}
+
+namespace {
+
+constexpr auto kStatusDigits = [] {
+  std::array<char, 500 * 3> digits{};
+  for (size_t i = 0; i < 500; ++i) {
+    digits[i * 3] = static_cast<char>('0' + (i + 100) / 100);
+    digits[i * 3 + 1] = static_cast<char>('0' + (i / 10) % 10);
+    digits[i * 3 + 2] = static_cast<char>('0' + i % 10);
+  }
+  return digits;
+}();
+
+}  // namespace
+
+std::string_view status_text(int status) noexcept {
+  const size_t index = status >= 100 && status < 600 ? static_cast<size_t>(status - 100) : 400;
+  return {kStatusDigits.data() + index * 3, 3};
+}
+
+std::string_view reason_phrase(int status) noexcept {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 203:
+      return "Non-Authoritative Information";
+    case 204:
+      return "No Content";
+    case 205:
+      return "Reset Content";
+    case 206:
+      return "Partial Content";
+    case 300:
+      return "Multiple Choices";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 303:
+      return "See Other";
+    case 304:
+      return "Not Modified";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 410:
+      return "Gone";
+    case 411:
+      return "Length Required";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 416:
+      return "Range Not Satisfiable";
+    case 417:
+      return "Expectation Failed";
+    case 421:
+      return "Misdirected Request";
+    case 422:
+      return "Unprocessable Content";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 451:
+      return "Unavailable For Legal Reasons";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    case 508:
+      return "Loop Detected";
+    default:
+      return "";
+  }
+}
+
+std::string problem_json(int status, std::string_view detail) {
+  std::string out = "{\"type\":\"about:blank\",\"title\":\"";
+  out.append(reason_phrase(status))
+      .append("\",\"status\":")
+      .append(status_text(status))
+      .append(",\"detail\":\"");
+  return out.append(detail).append("\"}\n");
+}
+
+}  // namespace entrepot::http

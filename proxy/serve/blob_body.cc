@@ -1,0 +1,57 @@
+#include "proxy/serve/blob_body.h"
+
+#include <algorithm>
+
+namespace entrepot::serve {
+
+using cache::FillPhase;
+
+BlobBody::BlobBody(ChunkCache& chunks, std::shared_ptr<cache::Blob> blob, uint64_t begin, uint64_t end, OnCorrupt on_corrupt)
+    : chunks_(chunks), blob_(std::move(blob)), position_(begin), end_(end), on_corrupt_(std::move(on_corrupt)) {}
+
+BlobBody::BlobBody(ChunkCache& chunks, std::shared_ptr<fill::FillWatch> watch, uint64_t begin, uint64_t end, bool whole,
+                   fill::DemandHold demand, OnCorrupt on_corrupt)
+    : chunks_(chunks), position_(begin), end_(end), whole_(whole), on_corrupt_(std::move(on_corrupt)), demand_(std::move(demand)) {
+  reader_ = std::make_unique<fill::FillWatch::Reader>(std::move(watch), [this] {
+    if (stream_) stream_->body_ready();
+  });
+  blob_ = reader_->fill().blob();
+}
+
+uint64_t BlobBody::readable_end() {
+  if (!reader_) return end_;
+  return whole_ ? reader_->fill().releasable_end(position_) : blob_->readable_end(position_);
+}
+
+http::Body::Piece BlobBody::peek(size_t max) {
+  if (broken_) return {State::kError, {}};
+  if (load_) return {State::kWait, {}};
+  // The phase is read before the bytes: what a complete fill has not got will never come.
+  const FillPhase phase = reader_ ? reader_->fill().phase() : FillPhase::kComplete;
+  if (phase == FillPhase::kFailed) return {State::kError, {}};
+  if (end_ == cache::kUnknownLength && phase == FillPhase::kComplete) end_ = blob_->length_bytes();
+  if (position_ >= end_) return {State::kEnd, {}};
+
+  const uint64_t until = std::min({readable_end(), end_, position_ + max});
+  if (until <= position_) {
+    if (phase != FillPhase::kComplete) return {State::kWait, {}};
+    return broken(Error::kIo);
+  }
+  auto bytes = chunks_.get(*blob_, position_, until);
+  if (bytes) return {State::kBytes, *bytes, position_ + bytes->size() == end_};
+  if (bytes.error() != Error::kWouldBlock) return broken(bytes.error());
+  load_ = chunks_.load(blob_, position_, until, [this](Result<void> loaded) {
+    load_ = nullptr;
+    if (!loaded) broken(loaded.error());
+    if (stream_) stream_->body_ready();
+  });
+  return {State::kWait, {}};
+}
+
+http::Body::Piece BlobBody::broken(Error error) {
+  broken_ = true;
+  if (error == Error::kCorrupt && on_corrupt_) std::exchange(on_corrupt_, nullptr)(*blob_);
+  return {State::kError, {}};
+}
+
+}  // namespace entrepot::serve

@@ -1,0 +1,45 @@
+// How a request was answered: one enum, RFC 9211's Cache-Status and nginx's $upstream_cache_status made from
+// it. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace entrepot::serve {
+
+enum class CacheStatus : uint8_t {
+  kNone,           // no cache took part
+  kHit,            // from a verified blob
+  kHitUnverified,  // from a part of a blob, or a blob whose digest was not checked yet
+  kMiss,           // this request made the cache ask
+  kCollapsed,      // it follows another request's fill
+  kStale,          // stored, no longer fresh, and sent all the same
+  kExpired,        // stored and no longer fresh: the upstream sent another
+  kRevalidated,    // stored and no longer fresh: the upstream said 304
+  kBypass,         // the cache was not asked, by conf or by the request's kind
+};
+inline constexpr CacheStatus kAllCacheStatuses[] = {
+    CacheStatus::kNone,    CacheStatus::kHit,         CacheStatus::kHitUnverified,
+    CacheStatus::kMiss,    CacheStatus::kCollapsed,   CacheStatus::kStale,
+    CacheStatus::kExpired, CacheStatus::kRevalidated, CacheStatus::kBypass};
+
+// "hit", "miss", "collapsed", ...: for metrics and JSON logs. Static text.
+std::string_view to_string(CacheStatus status) noexcept;
+// "HIT", "MISS", "EXPIRED", ...; empty for kNone. A collapsed request is a HIT, as one that waited for
+// nginx's cache lock is. Static text.
+std::string_view nginx_word(CacheStatus status) noexcept;
+// The field's value where there is nothing more to tell: "entrepot; hit", "entrepot; fwd=uri-miss;
+// collapsed". Empty for kNone. Static text.
+std::string_view cache_status_text(CacheStatus status) noexcept;
+
+// What may be told beside it (RFC 9211 2.3 to 2.8).
+struct CacheStatusNotes {
+  std::optional<int64_t> ttl_seconds;  // what is left of the freshness lifetime; negative: stale for so long
+  bool stored = false;                 // this response went into the cache
+  std::string_view detail;             // why, in one word or sentence; a token where it can be, else quoted
+};
+std::string cache_status_text(CacheStatus status, const CacheStatusNotes& notes);
+
+}  // namespace entrepot::serve

@@ -1,0 +1,136 @@
+#include "proxy/serve/handler.h"
+
+#include <algorithm>
+
+#include "proxy/serve/request_variables.h"
+#include "resolver/freshness.h"
+
+namespace entrepot::serve {
+
+namespace {
+
+constexpr size_t kHotEntries = 200'000;
+constexpr size_t kHotBytes = 256ull << 20;
+constexpr std::time_t kTouchEverySeconds = 60;
+
+}  // namespace
+
+Handler::Handler(Tools tools, std::shared_ptr<Site> site) : tools_(std::move(tools)), site_(std::move(site)), hot_(kHotEntries, kHotBytes) {}
+Handler::~Handler() = default;
+
+void Handler::replace_site(std::shared_ptr<Site> site) {
+  if (site_->requests > 0) old_sites_.push_back(site_);
+  site_ = std::move(site);
+}
+
+void Handler::on_request(http::Stream& stream) noexcept {
+  tools_.counters.requests.fetch_add(1, std::memory_order_relaxed);
+  stream.site = site_.get();
+  ++site_->requests;
+
+  const http::Request& request = stream.request();
+  auto path = parse_request_path(request.target);
+  std::string_view host = request.authority;
+  const size_t colon = host.rfind(':');
+  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) host = host.substr(0, colon);
+  lowered_.assign(host);
+  std::transform(lowered_.begin(), lowered_.end(), lowered_.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  const Place& place = site_->find(stream.listener_tag(), lowered_, path ? path->path() : "/");
+  stream.place = &place;
+  if (!path) return refuse(stream, &place, 400, "malformed", "the request target is not a path that can be resolved");
+
+  if (place.return_) return serve_return(stream, place, *path);
+  if (request.method == http::Method::kOther) {
+    static constexpr http::Field kAllow{"allow", "GET, HEAD"};
+    return refuse(stream, &place, 405, "method", "only GET and HEAD are served here", {kAllow});
+  }
+  if (place.cache) {
+    set_name(stream, place, *path);
+    if (serve_hit(stream, place)) return;  // answered before we return
+  }
+  auto asked = std::make_unique<Asked>();
+  asked->place = &place;
+  asked->config = site_->config();
+  asked->at = tools_.loop.wall_seconds();
+  asked->path = std::move(*path);
+  asked->classified = resolver::classify(resolver::Format::kGeneric, asked->path.path());
+  if (place.cache) {
+    asked->name = name_;
+    asked->hash = cache::name_hash(name_.space, name_.text);
+    return stream.adopt(serve_cached(stream, std::move(asked)));
+  }
+  if (place.pass) return stream.adopt(serve_pass(stream, std::move(asked), CacheStatus::kBypass));
+  if (!place.root.empty()) return stream.adopt(serve_file(stream, std::move(asked)));
+  refuse(stream, &place, 404, "not-found", "no location serves this path");
+}
+
+// The cache's name for the request, into name_.
+void Handler::set_name(const http::Stream& stream, const Place& place, const RequestPath& path) {
+  name_.space.assign(place.space);
+  name_.text.clear();
+  if (place.own_key) {
+    name_.text.append(path.path());
+    if (path.args.data()) name_.text.append("?").append(path.args);
+    return;
+  }
+  place.conf->proxy_cache_key.expand(RequestVariables(stream, place, path), name_.text);
+}
+
+// A hit is a plain function: everything it needs is in this worker's hot table.
+bool Handler::serve_hit(http::Stream& stream, const Place& place) {
+  if (stream.request().has("authorization")) return false;
+  const uint64_t hash = cache::name_hash(name_.space, name_.text);
+  const Hot* hot = hot_.find(hash, name_.text);
+  if (!hot || hot->cache.get() != place.cache.get()) return false;
+  const std::time_t now = tools_.loop.wall_seconds();
+  if (now >= hot->fresh_until || hot->generation != hot->cache->generation(hash)) {
+    hot_.erase(hash, name_.text);
+    return false;
+  }
+  if (now - hot->touched >= kTouchEverySeconds) {
+    const_cast<Hot*>(hot)->touched = now;
+    hot->cache->touch(*hot->blob);
+  }
+  tools_.counters.hits.fetch_add(1, std::memory_order_relaxed);
+  Content content{hot->prepared, hot->blob, nullptr, hot->cache, CacheStatus::kHit};
+  answer(stream, place, content);
+  return true;
+}
+
+void Handler::serve_return(http::Stream& stream, const Place& place, const RequestPath& path) {
+  std::string text;
+  place.return_->text.expand(RequestVariables(stream, place, path), text);
+  const int status = place.return_->status;
+  const bool redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+  fields_.clear();
+  fields_.push_back({"date", date_text(stream), true});
+  if (redirect) fields_.push_back({"location", stream.keep(text), true});
+  if (redirect) text.clear();
+  const std::string& type = place.conf->default_type;
+  if (!text.empty()) fields_.push_back({"content-type", type, false});
+  fields_.push_back({"content-length", stream.keep(std::to_string(text.size())), true});
+  add_configured(stream, place, status);
+  const std::string_view body = stream.keep(text);
+  http::ResponseHead head{status, fields_, body.size()};
+  stream.respond(head, std::as_bytes(std::span(body.data(), body.size())), nullptr);
+}
+
+void Handler::on_close(http::Stream& stream, bool) noexcept {
+  Site* site = static_cast<Site*>(stream.site);
+  if (const auto* place = static_cast<const Place*>(stream.place); place && !place->logs.empty()) {
+    const auto path = parse_request_path(stream.request().target).value_or(RequestPath{});
+    const RequestVariables variables(stream, *place, path);
+    std::string line;
+    for (const auto& log : place->logs) {
+      line.clear();
+      log.format->format.expand(variables, line);
+      line.push_back('\n');
+      log.file->append(line);
+    }
+  }
+  if (--site->requests == 0 && site != site_.get()) {
+    std::erase_if(old_sites_, [site](const auto& old) { return old.get() == site; });
+  }
+}
+
+}  // namespace entrepot::serve

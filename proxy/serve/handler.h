@@ -1,0 +1,121 @@
+// Handler: a request's way, from the parser's callback to the response. One per worker; loop thread only.
+//
+//   on_request -> place (site.h) -> return | file | pass through | hit from the hot table, answered at once
+//                                                               | miss: a coroutine that the stream owns (cached.cc):
+//                                                                 index -> running fill -> claim -> head -> body
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache/hot_table.h"
+#include "proxy/fill/fill_task.h"
+#include "proxy/http/stream.h"
+#include "proxy/io/pool.h"
+#include "proxy/serve/cache_status.h"
+#include "proxy/serve/chunk_cache.h"
+#include "proxy/serve/request_path.h"
+#include "proxy/serve/response.h"
+#include "proxy/serve/site.h"
+#include "proxy/serve/static_files.h"
+#include "resolver/resolution.h"
+
+namespace entrepot::serve {
+
+struct HandlerCounters {  // read by other threads
+  std::atomic<uint64_t> requests{0}, hits{0}, misses{0}, collapsed{0}, passed{0}, errors{0}, corrupt{0};
+};
+
+// What answers a request from stored content.
+struct Content {
+  std::shared_ptr<const PreparedResponse> prepared;
+  std::shared_ptr<cache::Blob> blob;
+  std::shared_ptr<fill::FillWatch> watch;   // while the blob is arriving
+  std::shared_ptr<cache::Cache> cache;
+  CacheStatus status;
+};
+
+class Handler final : public http::RequestHandler {
+ public:
+  struct Tools {
+    io::Loop& loop;
+    io::Pool& pool;
+    upstream::Client& client;
+    fill::FillWatches& watches;
+    fill::FillTasks& fills;
+    ChunkCache& chunks;
+    StaticFiles& files;
+    HandlerCounters& counters;
+    std::function<void(std::string)> log_error;
+  };
+  Handler(Tools tools, std::shared_ptr<Site> site);
+  ~Handler() override;
+
+  void on_request(http::Stream& stream) noexcept override;
+  void on_close(http::Stream& stream, bool complete) noexcept override;
+  // Requests from now on see this site.
+  void replace_site(std::shared_ptr<Site> site);
+
+ private:
+  // A request on its way through a coroutine: what on_request found out about it.
+  struct Asked {
+    const Place* place = nullptr;
+    std::shared_ptr<const config::Config> config;
+    RequestPath path;
+    cache::Name name;
+    uint64_t hash = 0;
+    std::time_t at = 0;
+    resolver::Classified classified;  // what the path itself says
+    bool validated = false;           // the upstream has confirmed what is stored since this request came
+  };
+  struct Hot {
+    std::shared_ptr<const PreparedResponse> prepared;
+    std::shared_ptr<cache::Blob> blob;
+    std::shared_ptr<cache::Cache> cache;
+    uint64_t generation = 0;
+    std::time_t fresh_until = 0;
+    std::time_t touched = 0;
+  };
+
+  bool serve_hit(http::Stream& stream, const Place& place);
+  void set_name(const http::Stream& stream, const Place& place, const RequestPath& path);
+  void serve_return(http::Stream& stream, const Place& place, const RequestPath& path);
+
+  // cached.cc
+  io::Task<void> serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked);
+  bool serve_stored(http::Stream& stream, Asked& asked, const cache::StoredName& stored, resolver::StoredResponse& response,
+                    uint64_t generation);
+  void serve_filling(http::Stream& stream, const Asked& asked, const std::shared_ptr<fill::FillWatch>& watch, bool leader);
+  fill::FillPlan plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill);
+
+  // passing.cc
+  io::Task<void> serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status);
+  void relay(http::Stream& stream, const Place& place, upstream::Exchange exchange, CacheStatus status);
+  fill::Origin origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const;
+  void refuse_upstream(http::Stream& stream, const Place* place, Error error, const std::string& trouble);
+
+  // files.cc
+  io::Task<void> serve_file(http::Stream& stream, std::unique_ptr<Asked> asked);
+
+  // answer.cc
+  void answer(http::Stream& stream, const Place& place, const Content& content);
+  void send_content(http::Stream& stream, const Content& content, const http::ResponseHead& head, uint64_t begin, uint64_t end, bool whole);
+  static std::shared_ptr<const void> both(const Content& content);
+  void add_configured(http::Stream& stream, const Place& place, int status);
+  void refuse(http::Stream& stream, const Place* place, int status, std::string_view error, std::string_view detail,
+              std::initializer_list<http::Field> extra = {});
+  std::string_view date_text(http::Stream& stream);
+
+  Tools tools_;
+  std::shared_ptr<Site> site_;
+  std::vector<std::shared_ptr<Site>> old_sites_;  // that running requests still hold
+  cache::HotTable<Hot> hot_;
+  cache::Name name_;                    // scratch of the request in hand
+  std::string lowered_;
+  std::vector<http::Field> fields_;
+  std::string date_;
+  std::time_t date_at_ = 0;
+};
+
+}  // namespace entrepot::serve

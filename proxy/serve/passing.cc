@@ -1,0 +1,108 @@
+// Passing through: what is not stored goes from the upstream to the client as it comes.
+#include <algorithm>
+
+#include "proxy/config/routing.h"
+#include "proxy/serve/handler.h"
+#include "proxy/serve/pass_body.h"
+#include "proxy/serve/request_variables.h"
+#include "resolver/fields.h"
+
+namespace entrepot::serve {
+
+namespace {
+
+// What of a client's request may reach an upstream. Requests are built from these, never copied.
+constexpr std::string_view kForStoring[] = {"accept", "accept-language", "user-agent"};
+constexpr std::string_view kForPassing[] = {"accept",        "accept-encoding", "accept-language",   "authorization",       "cache-control",
+                                            "cookie",        "if-match",        "if-modified-since", "if-none-match",       "if-range",
+                                            "if-unmodified-since", "pragma",    "range",             "referer",             "user-agent"};
+
+bool same_name(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return (x | 0x20) == (y | 0x20); });
+}
+
+}  // namespace
+
+fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const {
+  const http::Request& request = stream.request();
+  const Place& place = *asked.place;
+  fill::Origin origin;
+  origin.config = asked.config;
+  origin.conf = place.conf;
+  origin.pass = place.pass;
+  origin.path = config::upstream_path(*place.location, *place.pass, request.target);
+
+  const auto& set = place.conf->proxy_set_headers;
+  const auto is_set = [&set](std::string_view name) {
+    return std::any_of(set.begin(), set.end(), [name](const auto& header) { return same_name(header.name, name); });
+  };
+  if (!is_set("host")) origin.fields.emplace_back("Host", place.pass->host);
+  const RequestVariables variables(stream, place, asked.path);
+  for (const auto& header : set) {
+    std::string value;
+    header.value.expand(variables, value);
+    if (!value.empty() && !same_name(header.name, "connection")) origin.fields.emplace_back(header.name, std::move(value));
+  }
+  const std::span<const std::string_view> allowed = for_cache ? std::span<const std::string_view>(kForStoring) : kForPassing;
+  for (const auto& field : request.fields) {
+    if (std::find(allowed.begin(), allowed.end(), field.name) == allowed.end() || is_set(field.name)) continue;
+    origin.fields.emplace_back(field.name, field.value);
+  }
+  // The exact bytes are what is stored.
+  if (for_cache) origin.fields.emplace_back("Accept-Encoding", "identity");
+  origin.fields.emplace_back("Via", request.version == http::Version::kHttp2 ? "2.0 entrepot" : "1.1 entrepot");
+  return origin;
+}
+
+io::Task<void> Handler::serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status) {
+  tools_.counters.passed.fetch_add(1, std::memory_order_relaxed);
+  stream.cache_status = nginx_word(status);
+  const fill::Origin origin = origin_of(stream, *asked, false);
+  const auto servers = fill::servers_in_order(*origin.pass->upstream, tools_.counters.passed.load(std::memory_order_relaxed));
+  const bool head_only = stream.request().method == http::Method::kHead;
+  std::string trouble = "no server of the upstream group is up";
+  Error error = Error::kConnect;
+  for (const auto* server : servers) {
+    upstream::UpstreamRequest request = fill::make_request(origin, *server, head_only ? "HEAD" : "GET", {});
+    request.buffer_limit_bytes = 64 * 1024;
+    upstream::Exchange exchange = tools_.client.start(std::move(request));
+    Result<const upstream::UpstreamHead*> head = co_await exchange.head();
+    if (head) {
+      relay(stream, *asked->place, std::move(exchange), status);
+      co_return;
+    }
+    error = head.error();
+    trouble = exchange.detail();
+  }
+  refuse_upstream(stream, asked->place, error, trouble);
+}
+
+// The head has come: it goes out, the body follows.
+void Handler::relay(http::Stream& stream, const Place& place, upstream::Exchange exchange, CacheStatus status) {
+  const upstream::UpstreamHead& head = exchange.received_head();
+  stream.upstream_note = exchange.address();
+  stream.cache_status = nginx_word(status);
+  uint64_t length = http::ResponseHead::kNoLength;
+  fields_.clear();
+  for (const auto& [name, value] : resolver::end_to_end_fields(head.fields)) {
+    if (name == "content-length") continue;
+    fields_.push_back({stream.keep(name), stream.keep(value), true});
+  }
+  if (const auto text = head.field("content-length"); !text.empty()) {
+    length = std::strtoull(std::string(text).c_str(), nullptr, 10);
+    fields_.push_back({"content-length", stream.keep(text), true});
+  }
+  if (status != CacheStatus::kNone) fields_.push_back({"cache-status", cache_status_text(status), false});
+  fields_.push_back({"via", "1.1 entrepot", false});
+  add_configured(stream, place, head.status);
+  const http::ResponseHead response{head.status, fields_, length};
+  stream.respond(response, std::make_unique<PassBody>(tools_.loop, std::move(exchange)), nullptr);
+}
+
+// A failed upstream: 504 when it was silent for too long, 502 for anything else.
+void Handler::refuse_upstream(http::Stream& stream, const Place* place, Error error, const std::string& trouble) {
+  tools_.log_error(std::string(stream.request().target) + ": upstream: " + trouble);
+  refuse(stream, place, error == Error::kTimeout ? 504 : 502, to_string(error), trouble);
+}
+
+}  // namespace entrepot::serve

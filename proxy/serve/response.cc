@@ -1,0 +1,50 @@
+#include "proxy/serve/response.h"
+
+namespace entrepot::serve {
+
+std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredResponse stored, uint64_t length_bytes,
+                                                               const std::optional<Digest>& digest, bool from_upstream) {
+  auto prepared = std::make_shared<PreparedResponse>();
+  PreparedResponse& p = *prepared;
+  p.stored = std::move(stored);
+  p.length_bytes = length_bytes;
+  p.from_upstream = from_upstream;
+  const auto& promised = p.stored.expected_digest;
+  const Digest* known = digest ? &*digest : promised ? &*promised : nullptr;
+
+  bool has_repr_digest = false;
+  for (const auto& [name, value] : p.stored.fields) {
+    has_repr_digest |= name == "repr-digest";
+    p.has_date |= name == "date";
+    if (name == "accept-ranges" || name == "content-length") continue;
+    const bool varies = name == "etag" || name == "last-modified" || name == "date" || name == "expires" || name.find("digest") != std::string::npos ||
+                        name.find("checksum") != std::string::npos || name.starts_with("x-request") || name.starts_with("x-amz-");
+    p.fields.push_back({name, value, varies});
+  }
+  p.etag = std::string(resolver::find(p.stored.fields, "etag"));
+  p.last_modified = std::string(resolver::find(p.stored.fields, "last-modified"));
+  const bool success = p.stored.status == 200;
+  if (success && p.etag.empty() && known) {
+    p.etag = "\"" + std::string(to_string(known->algorithm)) + "-" + known->hex() + "\"";
+    p.fields.push_back({"etag", p.etag, true});
+  }
+  if (success && known && !has_repr_digest) {
+    const std::string_view algorithm = known->algorithm == DigestAlgorithm::kSha256 ? "sha-256" : "sha-512";
+    p.repr_digest = std::string(algorithm) + "=:" + known->base64() + ":";
+    p.fields.push_back({"repr-digest", p.repr_digest, true});
+  }
+  if (success && length_bytes != cache::kUnknownLength) p.fields.push_back({"accept-ranges", "bytes", false});
+  if (length_bytes != cache::kUnknownLength) p.length_text = std::to_string(length_bytes);
+  if (from_upstream) p.fields.push_back({"via", "1.1 entrepot", false});
+  return prepared;
+}
+
+bool belongs_in_not_modified(std::string_view name) noexcept {
+  static constexpr std::string_view kNames[] = {"cache-control", "content-location", "date", "etag", "expires", "vary", "via", "last-modified", "repr-digest"};
+  for (const auto known : kNames) {
+    if (name == known) return true;
+  }
+  return false;
+}
+
+}  // namespace entrepot::serve

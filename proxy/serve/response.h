@@ -1,0 +1,34 @@
+// Responses from stored content: which fields go out, and what conditions and ranges make of it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache/blob.h"
+#include "proxy/http/stream.h"
+#include "resolver/stored_response.h"
+
+namespace entrepot::serve {
+
+// A stored response made ready to be sent many times: its fields with everything that does not change from hit to hit. Immutable.
+struct PreparedResponse {
+  resolver::StoredResponse stored;
+  uint64_t length_bytes = cache::kUnknownLength;
+  std::string etag;                  // the upstream's, else made from the digest where that is known
+  std::string last_modified;
+  std::string length_text;
+  std::string repr_digest;
+  bool has_date = false;             // the upstream's Date stands among the fields
+  std::vector<http::Field> fields;   // views into the above
+
+  bool from_upstream = true;         // then it has an age and a way through us; a local file has neither
+
+  static std::shared_ptr<const PreparedResponse> make(resolver::StoredResponse stored, uint64_t length_bytes,
+                                                      const std::optional<Digest>& digest, bool from_upstream = true);
+};
+
+// The fields of a 304 (RFC 9110 15.4.5).
+bool belongs_in_not_modified(std::string_view name) noexcept;
+
+}  // namespace entrepot::serve

@@ -1,0 +1,57 @@
+#include "proxy/serve/site.h"
+
+#include <algorithm>
+
+namespace entrepot::serve {
+
+int64_t conf_lifetime(const config::Shared& conf, int status) {
+  for (const auto& valid : conf.proxy_cache_valid) {
+    if (valid.statuses.empty() || std::find(valid.statuses.begin(), valid.statuses.end(), status) != valid.statuses.end()) {
+      return valid.lifetime.count();
+    }
+  }
+  return -1;
+}
+
+Site::Site(std::shared_ptr<const config::Config> config, const SharedResources& resources, std::vector<std::string> listen_addresses)
+    : config_(std::move(config)), listen_addresses_(std::move(listen_addresses)) {
+  for (const auto& server : config_->servers) {
+    places_.emplace(server.get(), make_place(*server, nullptr, resources));
+    for (const auto& location : server->locations) places_.emplace(&location, make_place(*server, &location, resources));
+  }
+}
+
+Place Site::make_place(const config::Server& server, const config::Location* location, const SharedResources& resources) const {
+  Place place;
+  place.server = &server;
+  place.location = location;
+  const config::Repository* repository = location ? location->repository.get() : nullptr;
+  const config::Shared& own = location ? location->shared : server.shared;
+  place.conf = repository ? &repository->shared : &own;
+  if (location && location->return_) place.return_ = &*location->return_;
+  if (server.return_) place.return_ = &*server.return_;
+  const std::optional<config::ProxyPass> none;
+  const auto& pass = repository ? repository->proxy_pass : location ? location->proxy_pass : none;
+  if (pass) {
+    place.pass = &*pass;
+  } else {
+    place.root = repository ? repository->root : own.root;
+    place.strip_prefix = repository != nullptr;
+  }
+  const auto& zone = place.conf->proxy_cache ? place.conf->proxy_cache : own.proxy_cache;
+  if (place.pass && zone) {
+    place.cache = resources.caches.at(zone->name);
+    place.space = repository ? "repository:" + repository->name : "zone:" + zone->name;
+    place.own_key = repository != nullptr;
+  }
+  for (const auto& log : own.access_logs) place.logs.push_back({resources.access_logs.at(log.path), log.format.get()});
+  return place;
+}
+
+const Place& Site::find(uintptr_t listener, std::string_view host, std::string_view path) const {
+  const config::Server& server = config_->find_server(listen_addresses_[listener], host);
+  const config::Location* location = server.find_location(path);
+  return places_.at(location ? static_cast<const void*>(location) : &server);
+}
+
+}  // namespace entrepot::serve

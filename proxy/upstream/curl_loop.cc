@@ -1,0 +1,111 @@
+#include "proxy/upstream/curl_loop.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include "proxy/upstream/transfer.h"
+
+namespace entrepot::upstream {
+
+struct CurlLoop::Socket {
+  CurlLoop* owner;
+  event* readiness = nullptr;
+};
+
+CurlLoop::CurlLoop(io::Loop& loop, const ClientOptions& options)
+    : loop_(loop), multi_(curl_multi_init()), timer_(loop, [this] { act(CURL_SOCKET_TIMEOUT, 0); }), ready_(new std::vector<std::shared_ptr<Transfer>>) {
+  if (!multi_) std::abort();
+  curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &CurlLoop::on_socket);
+  curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this);
+  curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &CurlLoop::on_timer);
+  curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this);
+  curl_multi_setopt(multi_, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
+  // Zero would mean "four for every handle" to libcurl: the transfers then forbid reuse themselves.
+  if (options.keepalive_connections > 0) {
+    curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(options.keepalive_connections));
+  }
+  curl_multi_setopt(multi_, CURLMOPT_MAX_HOST_CONNECTIONS, static_cast<long>(options.max_host_connections));
+}
+
+CurlLoop::~CurlLoop() {
+  const std::vector<Transfer*> orphans(transfers_.begin(), transfers_.end());
+  for (Transfer* transfer : orphans) transfer->orphan();
+  curl_multi_cleanup(multi_);
+  for (Socket* socket : sockets_) {
+    event_free(socket->readiness);
+    delete socket;
+  }
+}
+
+void CurlLoop::add(CURL* easy) {
+  if (in_curl_ || curl_multi_add_handle(multi_, easy) != CURLM_OK) std::abort();
+}
+
+void CurlLoop::remove(CURL* easy) {
+  if (in_curl_) std::abort();
+  curl_multi_remove_handle(multi_, easy);
+}
+
+void CurlLoop::wake(std::shared_ptr<Transfer> transfer) {
+  ready_->push_back(std::move(transfer));
+  if (ready_->size() > 1) return;
+  loop_.defer([ready = ready_] {
+    const auto batch = std::exchange(*ready, {});
+    for (const auto& woken : batch) woken->notify();
+  });
+}
+
+int CurlLoop::on_socket(CURL*, curl_socket_t fd, int what, void* self_pointer, void* socket_pointer) {
+  auto* self = static_cast<CurlLoop*>(self_pointer);
+  auto* socket = static_cast<Socket*>(socket_pointer);
+  if (socket && socket->readiness) event_free(std::exchange(socket->readiness, nullptr));
+  if (what == CURL_POLL_REMOVE) {
+    if (socket) self->sockets_.erase(socket);
+    delete socket;
+    return 0;
+  }
+  if (!socket) {
+    socket = new Socket{self};
+    self->sockets_.insert(socket);
+    curl_multi_assign(self->multi_, fd, socket);
+  }
+  const auto on_ready = [](evutil_socket_t ready_fd, short events, void* data) {
+    const int mask = ((events & EV_READ) ? CURL_CSELECT_IN : 0) | ((events & EV_WRITE) ? CURL_CSELECT_OUT : 0);
+    static_cast<Socket*>(data)->owner->act(ready_fd, mask);
+  };
+  const int wanted = ((what & CURL_POLL_IN) ? EV_READ : 0) | ((what & CURL_POLL_OUT) ? EV_WRITE : 0);
+  socket->readiness = event_new(self->loop_.base(), fd, static_cast<short>(wanted | EV_PERSIST), on_ready, socket);
+  event_add(socket->readiness, nullptr);
+  return 0;
+}
+
+int CurlLoop::on_timer(CURLM*, long timeout_ms, void* self_pointer) {
+  auto* self = static_cast<CurlLoop*>(self_pointer);
+  if (timeout_ms < 0) {
+    self->timer_.cancel();
+  } else {
+    self->timer_.after(std::chrono::milliseconds(timeout_ms));
+  }
+  return 0;
+}
+
+void CurlLoop::act(curl_socket_t fd, int events) {
+  int running = 0;
+  in_curl_ = true;
+  curl_multi_socket_action(multi_, fd, events, &running);
+  in_curl_ = false;
+  take_results();
+}
+
+void CurlLoop::take_results() {
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    const CURLcode code = message->data.result;
+    char* transfer = nullptr;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+    reinterpret_cast<Transfer*>(transfer)->finished(code);
+  }
+}
+
+}  // namespace entrepot::upstream

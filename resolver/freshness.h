@@ -1,0 +1,64 @@
+// May a response be stored, how long is it fresh, how old is it (RFC 9111 sections 3 and 4). Pure;
+// thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "resolver/stored_response.h"
+
+namespace entrepot::resolver {
+
+// Seconds from the response's making for which it may be used without validation:
+// s-maxage, else max-age, else Expires - Date, else the conf's lifetime, else 0. The response's own word wins
+// over the conf's, as in nginx. 0 also for no-cache, no-store and private. A 404 or 410 is fresh for at most
+// 10 s where the conf is silent about it. Never more than 2^31. Source: RFC 9111 4.2.1.
+int64_t freshness_lifetime(const StoredResponse& response);
+
+// Seconds since the response was made or last validated at its origin, never negative. Source: RFC
+// 9111 4.2.3.
+int64_t current_age(const StoredResponse& response, std::time_t now);
+
+// freshness_lifetime > current_age.
+bool is_fresh(const StoredResponse& response, std::time_t now);
+
+// While it is fresh, even a client that reloads is answered without validation (RFC 8246). The digest
+// in a URL says the same, but that is the class's business, not the response's.
+bool is_immutable(const StoredResponse& response);
+
+// Why a response is not stored.
+enum class NotStored : uint8_t {
+  kStorable,
+  kStatus,          // a status that is never stored here
+  kNoStore,         // Cache-Control: no-store
+  kPrivate,         // Cache-Control: private
+  kSetCookie,       // it sets a cookie
+  kAuthorization,   // the request had credentials, and the response does not allow to share it
+  kVaryStar,        // Vary: *
+  kVary,            // it varies with fields that the caller does not make part of the name
+  kSignedRedirect,  // its Location carries a signature, which is one client's and runs out
+  kNoFreshness,     // no lifetime, no validator, no digest: a copy could never be used
+};
+std::string_view to_string(NotStored reason) noexcept;  // "no-store", "vary-star", ...; "storable"
+
+// May an answer to GET be stored? `response.fields` come from store_fields, and conf_lifetime_seconds and
+// expected_digest are set. Storable are 200, 203 and 204, with a lifetime of their own or of the conf, a
+// validator, or a promised digest; redirects, 403, 404, 410, 414 and 451 with a lifetime only; nothing else.
+// Whoever stores by (name, variant_key) says `by_variant`.
+NotStored storable(const StoredResponse& response, bool has_authorization, bool by_variant = false);
+
+// Names in Vary, lower case, sorted, once each; "*" is among them where it was sent. Left out are fields that
+// a request for the store never takes over from a client: Accept-Encoding (identity is asked), Origin,
+// Access-Control-Request-*.
+std::vector<std::string> vary_names(const Fields& response_fields);
+
+// Text that is equal for two requests exactly if they agree in all these fields (RFC 9111 4.1). Empty for no
+// names. `value_of` answers a request's field, all its values joined by ", ".
+std::string variant_key(const std::vector<std::string>& names,
+                        const std::function<std::string(std::string_view)>& value_of);
+
+}  // namespace entrepot::resolver

@@ -1,0 +1,110 @@
+#include "proxy/command_line.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <vector>
+
+namespace entrepot {
+namespace {
+
+CommandLine parse(std::vector<const char*> arguments) { return parse_command_line(arguments); }
+
+using Action = CommandLine::Action;
+
+TEST(CommandLine, WithoutArgumentsServesTheDefaultConf) {
+  const CommandLine line = parse({});
+  EXPECT_EQ(line.action, Action::kServe);
+  EXPECT_EQ(line.conf.prefix, "/etc/entrepot");
+  EXPECT_EQ(line.conf.file, "/etc/entrepot/conf/entrepot.conf");
+  EXPECT_EQ(line.error, "");
+}
+
+TEST(CommandLine, ActionsAreNginxs) {
+  struct Case {
+    std::vector<const char*> arguments;
+    Action action;
+    bool quiet;
+  };
+  const Case cases[] = {
+      {{"-t"}, Action::kTest, false},
+      {{"-T"}, Action::kDump, false},
+      {{"-v"}, Action::kVersion, false},
+      {{"-V"}, Action::kBuild, false},
+      {{"-h"}, Action::kHelp, false},
+      {{"-?"}, Action::kHelp, false},
+      // Joined, in either order.
+      {{"-tq"}, Action::kTest, true},
+      {{"-qT"}, Action::kDump, true},
+      {{"-q", "-t"}, Action::kTest, true},
+  };
+  for (const Case& c : cases) {
+    const CommandLine line = parse(c.arguments);
+    EXPECT_EQ(line.action, c.action) << c.arguments[0];
+    EXPECT_EQ(line.quiet, c.quiet) << c.arguments[0];
+    EXPECT_EQ(line.error, "") << c.arguments[0];
+  }
+}
+
+TEST(CommandLine, ValuesStandBesideOrBehindTheirLetter) {
+  struct Case {
+    std::vector<const char*> arguments;
+    const char *file, *prefix, *globals;
+  };
+  const Case cases[] = {
+      {{"-c", "/a/b.conf"}, "/a/b.conf", "/etc/entrepot", ""},
+      {{"-c/a/b.conf"}, "/a/b.conf", "/etc/entrepot", ""},
+      {{"-tc", "/a/b.conf"}, "/a/b.conf", "/etc/entrepot", ""},
+      {{"-g", "daemon off;"}, "/etc/entrepot/conf/entrepot.conf", "/etc/entrepot", "daemon off;"},
+      // A relative conf file stands under the prefix, whatever their order.
+      {{"-p", "/srv/e", "-c", "x.conf"}, "/srv/e/x.conf", "/srv/e", ""},
+      {{"-c", "x.conf", "-p", "/srv/e/"}, "/srv/e/x.conf", "/srv/e", ""},
+      {{"-p", "."}, "./conf/entrepot.conf", ".", ""},
+      {{"-p", "/"}, "//conf/entrepot.conf", "/", ""},
+  };
+  for (const Case& c : cases) {
+    const CommandLine line = parse(c.arguments);
+    EXPECT_EQ(line.error, "");
+    EXPECT_EQ(line.conf.file, c.file);
+    EXPECT_EQ(line.conf.prefix, c.prefix);
+    EXPECT_EQ(line.conf.globals, c.globals);
+  }
+}
+
+TEST(CommandLine, SignalsHaveNginxsNames) {
+  const std::pair<const char*, int> cases[] = {
+      {"stop", SIGTERM}, {"quit", SIGQUIT}, {"reload", SIGHUP}, {"reopen", SIGUSR1}};
+  for (const auto& [name, number] : cases) {
+    const CommandLine line = parse({"-s", name});
+    EXPECT_EQ(line.action, Action::kSignal);
+    EXPECT_EQ(line.signal, number);
+    EXPECT_EQ(line.error, "");
+  }
+}
+
+TEST(CommandLine, SaysWhatIsWrongInNginxsWords) {
+  struct Case {
+    std::vector<const char*> arguments;
+    const char* error;
+  };
+  const Case cases[] = {
+      {{"-x"}, "invalid option: \"x\""},
+      {{"-tx"}, "invalid option: \"x\""},
+      {{"foo"}, "invalid option: \"foo\""},
+      {{""}, "invalid option: \"\""},
+      {{"-"}, "invalid option: \"-\""},
+      {{"-t", "foo"}, "invalid option: \"foo\""},
+      {{"-c"}, "option \"-c\" requires file name"},
+      {{"-c", ""}, "option \"-c\" requires file name"},
+      {{"-p"}, "option \"-p\" requires directory name"},
+      {{"-g"}, "option \"-g\" requires parameter"},
+      {{"-s"}, "option \"-s\" requires parameter"},
+      {{"-s", "halt"}, "invalid option: \"-s halt\""},
+      // The first error counts.
+      {{"-x", "-y"}, "invalid option: \"x\""},
+  };
+  for (const Case& c : cases) EXPECT_EQ(parse(c.arguments).error, c.error);
+}
+
+}  // namespace
+}  // namespace entrepot

@@ -1,0 +1,99 @@
+#include "proxy/serve/cache_status.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace entrepot::serve {
+namespace {
+
+// RFC 9211 2: `hit` and `fwd` exclude each other, and one of them is there.
+TEST(CacheStatus, FieldSaysHitOrForwardNeverBoth) {
+  for (const CacheStatus status : kAllCacheStatuses) {
+    if (status == CacheStatus::kNone) continue;
+    const std::string text(cache_status_text(status));
+    EXPECT_TRUE(text.starts_with("entrepot; ")) << text;
+    EXPECT_NE(text.find("; hit") != std::string::npos, text.find("; fwd=") != std::string::npos) << text;
+  }
+}
+
+TEST(CacheStatus, EachHasItsField) {
+  EXPECT_EQ(cache_status_text(CacheStatus::kHit), "entrepot; hit");
+  EXPECT_EQ(cache_status_text(CacheStatus::kHitUnverified), "entrepot; hit; detail=unverified");
+  EXPECT_EQ(cache_status_text(CacheStatus::kMiss), "entrepot; fwd=uri-miss");
+  EXPECT_EQ(cache_status_text(CacheStatus::kCollapsed), "entrepot; fwd=uri-miss; collapsed");
+  EXPECT_EQ(cache_status_text(CacheStatus::kStale), "entrepot; hit; detail=stale");
+  EXPECT_EQ(cache_status_text(CacheStatus::kExpired), "entrepot; fwd=stale");
+  EXPECT_EQ(cache_status_text(CacheStatus::kRevalidated), "entrepot; fwd=stale; fwd-status=304");
+  EXPECT_EQ(cache_status_text(CacheStatus::kBypass), "entrepot; fwd=bypass");
+  EXPECT_EQ(cache_status_text(CacheStatus::kNone), "");
+}
+
+TEST(CacheStatus, NginxWordsAreNginxsOwn) {
+  const std::set<std::string_view> known{"",      "MISS",     "BYPASS",      "EXPIRED",
+                                         "STALE", "UPDATING", "REVALIDATED", "HIT"};
+  for (const CacheStatus status : kAllCacheStatuses)
+    EXPECT_TRUE(known.contains(nginx_word(status))) << nginx_word(status);
+  EXPECT_EQ(nginx_word(CacheStatus::kNone), "");
+  EXPECT_EQ(nginx_word(CacheStatus::kHit), "HIT");
+  EXPECT_EQ(nginx_word(CacheStatus::kMiss), "MISS");
+  EXPECT_EQ(nginx_word(CacheStatus::kCollapsed), "HIT");
+  EXPECT_EQ(nginx_word(CacheStatus::kExpired), "EXPIRED");
+  EXPECT_EQ(nginx_word(CacheStatus::kRevalidated), "REVALIDATED");
+  EXPECT_EQ(nginx_word(CacheStatus::kStale), "STALE");
+  EXPECT_EQ(nginx_word(CacheStatus::kBypass), "BYPASS");
+}
+
+TEST(CacheStatus, WordsDiffer) {
+  std::set<std::string_view> words;
+  for (const CacheStatus status : kAllCacheStatuses) words.insert(to_string(status));
+  EXPECT_EQ(words.size(), std::size(kAllCacheStatuses));
+  EXPECT_TRUE(words.contains("hit") && words.contains("miss") && words.contains("collapsed") &&
+              words.contains("bypass") && words.contains("stale"));
+}
+
+// RFC 9211 2.3 to 2.8: what may stand beside it.
+TEST(CacheStatusNotes, NothingToTellIsTheStaticText) {
+  for (const CacheStatus status : kAllCacheStatuses)
+    EXPECT_EQ(cache_status_text(status, {}), cache_status_text(status));
+}
+
+TEST(CacheStatusNotes, TtlMayBeNegative) {
+  CacheStatusNotes notes;
+  notes.ttl_seconds = 30;
+  EXPECT_EQ(cache_status_text(CacheStatus::kHit, notes), "entrepot; hit; ttl=30");
+  notes.ttl_seconds = -5;
+  EXPECT_EQ(cache_status_text(CacheStatus::kStale, notes), "entrepot; hit; ttl=-5; detail=stale");
+}
+
+TEST(CacheStatusNotes, StoredAndDetail) {
+  CacheStatusNotes notes;
+  notes.stored = true;
+  notes.detail = "first-use";
+  EXPECT_EQ(cache_status_text(CacheStatus::kMiss, notes), "entrepot; fwd=uri-miss; stored; detail=first-use");
+}
+
+TEST(CacheStatusNotes, DetailStandsOnce) {
+  CacheStatusNotes notes;
+  notes.detail = "range";
+  EXPECT_EQ(cache_status_text(CacheStatus::kHitUnverified, notes), "entrepot; hit; detail=range");
+}
+
+// RFC 8941 3.3.3: strings.
+TEST(CacheStatusNotes, DetailThatIsNoTokenIsQuoted) {
+  CacheStatusNotes notes;
+  notes.detail = "say \"no\" \\ \r\n\x80";
+  EXPECT_EQ(cache_status_text(CacheStatus::kMiss, notes),
+            "entrepot; fwd=uri-miss; detail=\"say \\\"no\\\" \\\\ ???\"");
+  notes.detail = "404";
+  EXPECT_EQ(cache_status_text(CacheStatus::kMiss, notes), "entrepot; fwd=uri-miss; detail=\"404\"");
+}
+
+TEST(CacheStatusNotes, NoCacheSaysNothing) {
+  CacheStatusNotes notes;
+  notes.stored = true;
+  EXPECT_EQ(cache_status_text(CacheStatus::kNone, notes), "");
+}
+
+}  // namespace
+}  // namespace entrepot::serve
