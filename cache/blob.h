@@ -64,6 +64,11 @@ class Blob {
   // True when `whole` (all bytes of the chunk) matches its checksum. REQUIRES: has_checksum(chunk). Thread-safe.
   virtual bool verify_chunk(uint64_t chunk, std::span<const std::byte> whole) const noexcept = 0;
 
+  // A retired blob is no longer what the store has under its digest (evicted, rotten, stored anew): who reads it goes on, nobody
+  // begins to. Thread-safe; for good.
+  bool retired() const noexcept { return retired_.load(std::memory_order_acquire); }
+  void retire() noexcept { retired_.store(true, std::memory_order_release); }
+
   // A small blob's bytes, where they are in memory and verified as a whole; empty otherwise. They live as long as the Blob.
   virtual std::span<const std::byte> inline_bytes() const noexcept { return {}; }
 
@@ -73,6 +78,7 @@ class Blob {
  private:
   inline static std::atomic<uint64_t> next_serial_{1};
   const uint64_t serial_;
+  std::atomic<bool> retired_{false};
 };
 
 // Bytes of chunk `chunk` in a blob of `length_bytes` bytes (the last chunk is short).

@@ -146,8 +146,10 @@ bool Handler::serve_stored(http::Stream& stream, Asked& asked, const cache::Stor
   auto prepared = PreparedResponse::make(std::move(response), stored.blob->length_bytes(), digest);
   if (whole) {
     asked.place->cache->touch(*stored.blob);
-    auto hot = std::make_shared<Hot>(Hot{prepared, stored.blob, asked.place->cache, generation, fresh_until, now});
-    const size_t bytes = 1024 + stored.blob->inline_bytes().size();
+    const size_t in_memory = stored.blob->inline_bytes().size();
+    auto small = in_memory > 0 ? stored.blob : nullptr;
+    auto hot = std::make_shared<Hot>(Hot{prepared, stored.blob, std::move(small), asked.place->cache, generation, fresh_until, now});
+    const size_t bytes = 1024 + in_memory;
     if (fresh_until > now) hot_.insert(asked.hash, asked.name.text, std::move(hot), bytes);
   }
   const CacheStatus status = !whole ? CacheStatus::kHitUnverified : asked.validated ? CacheStatus::kRevalidated : CacheStatus::kHit;

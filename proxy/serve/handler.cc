@@ -83,16 +83,17 @@ bool Handler::serve_hit(http::Stream& stream, const Place& place) {
   const Hot* hot = hot_.find(hash, name_.text);
   if (!hot || hot->cache.get() != place.cache.get()) return false;
   const std::time_t now = tools_.loop.wall_seconds();
-  if (now >= hot->fresh_until || hot->generation != hot->cache->generation(hash)) {
+  auto blob = hot->blob.lock();
+  if (!blob || blob->retired() || now >= hot->fresh_until || hot->generation != hot->cache->generation(hash)) {
     hot_.erase(hash, name_.text);
     return false;
   }
   if (now - hot->touched >= kTouchEverySeconds) {
     const_cast<Hot*>(hot)->touched = now;
-    hot->cache->touch(*hot->blob);
+    hot->cache->touch(*blob);
   }
   tools_.counters.hits.fetch_add(1, std::memory_order_relaxed);
-  Content content{hot->prepared, hot->blob, nullptr, hot->cache, CacheStatus::kHit};
+  Content content{hot->prepared, std::move(blob), nullptr, hot->cache, CacheStatus::kHit};
   answer(stream, place, content);
   return true;
 }

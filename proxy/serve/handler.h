@@ -71,7 +71,8 @@ class Handler final : public http::RequestHandler {
   };
   struct Hot {
     std::shared_ptr<const PreparedResponse> prepared;
-    std::shared_ptr<cache::Blob> blob;
+    std::weak_ptr<cache::Blob> blob;        // the store decides which files stay open
+    std::shared_ptr<cache::Blob> small;     // the same, where its bytes are in memory
     std::shared_ptr<cache::Cache> cache;
     uint64_t generation = 0;
     std::time_t fresh_until = 0;

@@ -136,7 +136,8 @@ def test_a_client_that_hangs_up_is_noticed_while_nothing_comes_for_it(edge, orig
     else:
         client.wait_bytes(stream, sent)
     edge.wait_metric("fill_readers", lambda readers: readers == 1)
-    client.close()
+    # In HTTP/1.1 the end of what a client sends may be a half-close by one that still reads; a reset is not.
+    client.reset() if version == 1 else client.close()
     edge.wait_metric("fill_readers", lambda readers: readers == 0)
     stalled.set()
 

@@ -5,6 +5,7 @@ import os
 import select
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 
@@ -147,6 +148,11 @@ class Http1:
     def close(self):
         self._reader.close()
         self.socket.close()
+
+    def reset(self):
+        """Closes with a RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
 
 
 class Http2:
