@@ -122,8 +122,8 @@ class Fill final : public std::enable_shared_from_this<Fill> {
     uint64_t begin, end;
   };
   std::vector<Demand> demands() const;
-  // kHead -> kBody. Creates the storage. May wait for a disk. Errors: kNoSpace, kIo, kPermission (then the
-  // Fill has failed), kCancelled (it is not in kHead).
+  // kHead -> kBody. Creates the storage. May wait for a disk. Errors: kNoSpace (it is still in kHead: the
+  // owner may pass), kIo, kPermission (then the Fill has failed), kCancelled (it is not in kHead).
   Result<void> set_head(FillHead head);
   // The length became known (the body of a response without length ended). Never waits for a disk. Another
   // length than the known one, or less than has arrived, fails the Fill.

@@ -21,6 +21,7 @@ Result<void> Fill::set_head(FillHead head) {
   const State::Inside inside(state);
   if (phase() != FillPhase::kHead) return Error::kCancelled;
   if (auto begun = state.begin_storage(head); !begun) {
+    if (begun.error() == Error::kNoSpace) return begun;
     fail(begun.error(), "no storage for the body: " + std::string(to_string(begun.error())));
     return begun;
   }

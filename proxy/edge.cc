@@ -36,7 +36,9 @@ class EdgeImpl final : public Edge {
     auto options = listener_options(*config, listeners, workers, error);
     if (!error.empty()) return error;
     pool_ = std::make_unique<io::Pool>(std::max<size_t>(4, 2 * workers));
-    const Worker::Shared shared{*pool_, files_, [](std::string line) { log::write(log::Level::kError, line); }, kChunkCacheBytes, client_options(*config)};
+    const Worker::Shared shared{*pool_, files_,
+                                [](std::string line) { log::write(log::Level::kError, line); },
+                                kChunkCacheBytes, client_options(*config)};
     for (uint32_t i = 0; i < workers; ++i) {
       auto site = std::make_shared<serve::Site>(config, resources_, addresses_);
       workers_.push_back(std::make_unique<Worker>(shared, std::move(site), std::move(options[i])));
@@ -100,7 +102,8 @@ class EdgeImpl final : public Edge {
   std::vector<Counter> counters() const override;
   bool alive() const override {
     const int64_t oldest = now_ms() - std::chrono::milliseconds(kTickLimit).count();
-    return std::all_of(ticks_.begin(), ticks_.end(), [oldest](const auto& tick) { return tick.load() >= oldest; });
+    return std::all_of(ticks_.begin(), ticks_.end(),
+                       [oldest](const auto& tick) { return tick.load() >= oldest; });
   }
   bool ready() const override { return !draining_ && alive(); }
 
@@ -110,7 +113,8 @@ class EdgeImpl final : public Edge {
     for (const auto& server : config.servers) {
       for (const auto& location : server->locations) {
         const auto& pass = location.repository ? location.repository->proxy_pass : location.proxy_pass;
-        if (pass && pass->upstream) options.keepalive_connections = std::max(options.keepalive_connections, pass->upstream->keepalive);
+        if (pass && pass->upstream)
+          options.keepalive_connections = std::max(options.keepalive_connections, pass->upstream->keepalive);
       }
     }
     return options;
@@ -119,14 +123,17 @@ class EdgeImpl final : public Edge {
   std::string open_resources(const config::Config& config);
   void drop_unused(const config::Config& config);
   uintptr_t address_id(const std::string& address);
-  std::shared_ptr<SSL_CTX> tls_for(const config::Config& config, const config::Listen& listen, std::string& error);
-  std::vector<std::vector<http::ListenerOptions>> listener_options(const config::Config& config, const ListenerFds& fds, size_t workers,
+  std::shared_ptr<SSL_CTX> tls_for(const config::Config& config, const config::Listen& listen,
+                                   std::string& error);
+  std::vector<std::vector<http::ListenerOptions>> listener_options(const config::Config& config,
+                                                                   const ListenerFds& fds, size_t workers,
                                                                    std::string& error);
   void watch_loops();
 
   std::mutex reload_mutex_;
-  serve::SharedResources resources_;       // GUARDED_BY(reload_mutex_) after start
-  std::vector<std::string> addresses_;     // a listener's tag is its place here; only grows. GUARDED_BY(reload_mutex_) after start
+  serve::SharedResources resources_;  // GUARDED_BY(reload_mutex_) after start
+  std::vector<std::string>
+      addresses_;  // a listener's tag is its place here; only grows. GUARDED_BY(reload_mutex_) after start
   serve::StaticFiles files_;
   std::unique_ptr<io::Pool> pool_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -156,10 +163,13 @@ std::string EdgeImpl::open_resources(const config::Config& config) {
     options.max_size_bytes = zone->max_size_bytes;
     options.min_free_bytes = zone->min_free_bytes;
     options.inactive = zone->inactive;
-    options.on_event = [name = zone->name](std::string_view line) { log::write(log::Level::kWarn, "cache \"" + name + "\": " + std::string(line)); };
+    options.on_event = [name = zone->name](std::string_view line) {
+      log::write(log::Level::kWarn, "cache \"" + name + "\": " + std::string(line));
+    };
     auto opened = cache::Cache::open(std::move(options));
     if (!opened) {
-      const std::string_view why = opened.error() == Error::kBusy ? "in use by another process" : to_string(opened.error());
+      const std::string_view why =
+          opened.error() == Error::kBusy ? "in use by another process" : to_string(opened.error());
       return "cannot open cache directory \"" + zone->path + "\": " + std::string(why);
     }
     resources_.caches[zone->name] = *opened;
@@ -190,10 +200,12 @@ uintptr_t EdgeImpl::address_id(const std::string& address) {
   return addresses_.size() - 1;
 }
 
-std::shared_ptr<SSL_CTX> EdgeImpl::tls_for(const config::Config& config, const config::Listen& listen, std::string& error) {
+std::shared_ptr<SSL_CTX> EdgeImpl::tls_for(const config::Config& config, const config::Listen& listen,
+                                           std::string& error) {
   io::TlsSelector selector;
   for (const auto& server : config.servers) {
-    const auto own = std::find_if(server->listens.begin(), server->listens.end(), [&](const auto& l) { return l.address == listen.address; });
+    const auto own = std::find_if(server->listens.begin(), server->listens.end(),
+                                  [&](const auto& l) { return l.address == listen.address; });
     if (own == server->listens.end() || server->certificate.empty()) continue;
     io::TlsOptions options;
     options.certificate = server->certificate;
@@ -208,7 +220,9 @@ std::shared_ptr<SSL_CTX> EdgeImpl::tls_for(const config::Config& config, const c
   return selector.default_context();
 }
 
-std::vector<std::vector<http::ListenerOptions>> EdgeImpl::listener_options(const config::Config& config, const ListenerFds& fds, size_t workers,
+std::vector<std::vector<http::ListenerOptions>> EdgeImpl::listener_options(const config::Config& config,
+                                                                           const ListenerFds& fds,
+                                                                           size_t workers,
                                                                            std::string& error) {
   std::vector<std::vector<http::ListenerOptions>> all(workers);
   for (const auto& listen : config.listen_addresses()) {
@@ -244,35 +258,59 @@ void EdgeImpl::watch_loops() {
 
 std::vector<Edge::Counter> EdgeImpl::counters() const {
   std::vector<Counter> out;
-  const auto add = [&out](const char* name, const char* help, bool gauge, double value) { out.push_back({name, help, gauge, value}); };
+  const auto add = [&out](const char* name, const char* help, bool gauge, double value) {
+    out.push_back({name, help, gauge, value});
+  };
   const auto sum = [this](const auto& pick) {
     double total = 0;
-    for (const auto& worker : workers_) total += static_cast<double>(pick(worker->counters()).load(std::memory_order_relaxed));
+    for (const auto& worker : workers_)
+      total += static_cast<double>(pick(worker->counters()).load(std::memory_order_relaxed));
     return total;
   };
   using C = const Worker::Counters&;
-  add("entrepot_requests_total", "Requests received.", false, sum([](C c) -> auto& { return c.handler.requests; }));
-  add("entrepot_cache_hits_total", "Requests answered from the cache.", false, sum([](C c) -> auto& { return c.handler.hits; }));
-  add("entrepot_cache_misses_total", "Requests that began a fill.", false, sum([](C c) -> auto& { return c.handler.misses; }));
-  add("entrepot_collapsed_total", "Requests that followed another request's fill.", false, sum([](C c) -> auto& { return c.handler.collapsed; }));
-  add("entrepot_passed_total", "Requests passed through unstored.", false, sum([](C c) -> auto& { return c.handler.passed; }));
-  add("entrepot_errors_total", "Requests answered with an error made here.", false, sum([](C c) -> auto& { return c.handler.errors; }));
-  add("entrepot_corrupt_chunks_total", "Chunks that did not match their checksum when read.", false, sum([](C c) -> auto& { return c.handler.corrupt; }));
-  add("entrepot_upstream_requests_total", "Requests sent upstream.", false, sum([](C c) -> auto& { return c.client.requests; }));
-  add("entrepot_upstream_failures_total", "Upstream requests that failed.", false, sum([](C c) -> auto& { return c.client.failures; }));
-  add("entrepot_upstream_connects_total", "Connections made to upstreams.", false, sum([](C c) -> auto& { return c.client.connects; }));
-  add("entrepot_upstream_bytes_total", "Body bytes received from upstreams.", false, sum([](C c) -> auto& { return c.client.bytes_received; }));
+  add("entrepot_requests_total", "Requests received.", false,
+      sum([](C c) -> auto& { return c.handler.requests; }));
+  add("entrepot_cache_hits_total", "Requests answered from the cache.", false,
+      sum([](C c) -> auto& { return c.handler.hits; }));
+  add("entrepot_cache_misses_total", "Requests that began a fill.", false,
+      sum([](C c) -> auto& { return c.handler.misses; }));
+  add("entrepot_collapsed_total", "Requests that followed another request's fill.", false,
+      sum([](C c) -> auto& { return c.handler.collapsed; }));
+  add("entrepot_passed_total", "Requests passed through unstored.", false,
+      sum([](C c) -> auto& { return c.handler.passed; }));
+  add("entrepot_errors_total", "Requests answered with an error made here.", false,
+      sum([](C c) -> auto& { return c.handler.errors; }));
+  add("entrepot_corrupt_chunks_total", "Chunks that did not match their checksum when read.", false,
+      sum([](C c) -> auto& { return c.handler.corrupt; }));
+  add("entrepot_upstream_requests_total", "Requests sent upstream.", false,
+      sum([](C c) -> auto& { return c.client.requests; }));
+  add("entrepot_upstream_failures_total", "Upstream requests that failed.", false,
+      sum([](C c) -> auto& { return c.client.failures; }));
+  add("entrepot_upstream_connects_total", "Connections made to upstreams.", false,
+      sum([](C c) -> auto& { return c.client.connects; }));
+  add("entrepot_upstream_bytes_total", "Body bytes received from upstreams.", false,
+      sum([](C c) -> auto& { return c.client.bytes_received; }));
   add("entrepot_fills_total", "Fills begun.", false, sum([](C c) -> auto& { return c.fills.started; }));
-  add("entrepot_fills_running", "Fills running now.", true, sum([](C c) -> auto& { return c.fills.running; }));
-  add("entrepot_fill_readers", "Streams that follow a fill now.", true, sum([](C c) -> auto& { return c.fills.readers; }));
-  add("entrepot_fills_failed_total", "Fills that failed.", false, sum([](C c) -> auto& { return c.fills.failed; }));
-  add("entrepot_fills_merged_total", "Fills that found their digest stored or under way.", false, sum([](C c) -> auto& { return c.fills.merged; }));
-  add("entrepot_fill_resumes_total", "Times a fill went on after its upstream broke off.", false, sum([](C c) -> auto& { return c.fills.resumes; }));
-  add("entrepot_digest_mismatches_total", "Fills whose bytes were not the promised ones.", false, sum([](C c) -> auto& { return c.fills.digest_mismatches; }));
-  add("entrepot_validations_total", "Stored responses confirmed by a 304.", false, sum([](C c) -> auto& { return c.fills.validated; }));
-  add("entrepot_connections_total", "Connections accepted.", false, sum([](C c) -> auto& { return c.server.accepted; }));
-  add("entrepot_connections_active", "Connections open now.", true, sum([](C c) -> auto& { return c.server.active; }));
-  double bytes = 0, blobs = 0, partial = 0, evicted = 0, evicted_bytes = 0, quarantined = 0, deduplicated = 0, commits = 0;
+  add("entrepot_fills_running", "Fills running now.", true,
+      sum([](C c) -> auto& { return c.fills.running; }));
+  add("entrepot_fill_readers", "Streams that follow a fill now.", true,
+      sum([](C c) -> auto& { return c.fills.readers; }));
+  add("entrepot_fills_failed_total", "Fills that failed.", false,
+      sum([](C c) -> auto& { return c.fills.failed; }));
+  add("entrepot_fills_merged_total", "Fills that found their digest stored or under way.", false,
+      sum([](C c) -> auto& { return c.fills.merged; }));
+  add("entrepot_fill_resumes_total", "Times a fill went on after its upstream broke off.", false,
+      sum([](C c) -> auto& { return c.fills.resumes; }));
+  add("entrepot_digest_mismatches_total", "Fills whose bytes were not the promised ones.", false,
+      sum([](C c) -> auto& { return c.fills.digest_mismatches; }));
+  add("entrepot_validations_total", "Stored responses confirmed by a 304.", false,
+      sum([](C c) -> auto& { return c.fills.validated; }));
+  add("entrepot_connections_total", "Connections accepted.", false,
+      sum([](C c) -> auto& { return c.server.accepted; }));
+  add("entrepot_connections_active", "Connections open now.", true,
+      sum([](C c) -> auto& { return c.server.active; }));
+  double bytes = 0, blobs = 0, partial = 0, evicted = 0, evicted_bytes = 0, quarantined = 0, deduplicated = 0,
+         commits = 0;
   for (const auto& [name, cache] : resources_.caches) {
     const auto& stats = cache->stats();
     bytes += static_cast<double>(stats.bytes.load());
@@ -290,14 +328,16 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
   add("entrepot_evicted_blobs_total", "Blobs evicted.", false, evicted);
   add("entrepot_evicted_bytes_total", "Bytes evicted.", false, evicted_bytes);
   add("entrepot_quarantined_total", "Blobs moved to quarantine.", false, quarantined);
-  add("entrepot_deduplicated_total", "Fills whose bytes were stored already under another name.", false, deduplicated);
+  add("entrepot_deduplicated_total", "Fills whose bytes were stored already under another name.", false,
+      deduplicated);
   add("entrepot_commits_total", "Commits of the index.", false, commits);
   return out;
 }
 
 }  // namespace
 
-Edge::Created Edge::create(std::shared_ptr<const config::Config> config, ListenerFds listeners, uint32_t workers) {
+Edge::Created Edge::create(std::shared_ptr<const config::Config> config, ListenerFds listeners,
+                           uint32_t workers) {
   auto edge = std::make_unique<EdgeImpl>();
   std::string error = edge->build(std::move(config), std::move(listeners), workers);
   if (!error.empty()) return {nullptr, std::move(error)};

@@ -1,4 +1,5 @@
-// Edge: all that serves, in one process: caches, disk pool, workers with their loops. The serving child makes one; tests may too.
+// Edge: all that serves, in one process: caches, disk pool, workers with their loops. The serving child makes
+// one; tests may too.
 #pragma once
 
 #include <functional>
@@ -11,28 +12,36 @@
 
 namespace entrepot {
 
-// Listening sockets by canonical address (config::Listen::address), one per worker. Owned by whoever made the map; the Edge uses them.
+// Listening sockets by canonical address (config::Listen::address), one per worker. Owned by whoever made the
+// map; the Edge uses them.
 using ListenerFds = std::map<std::string, std::vector<int>>;
 
 class Edge {
  public:
   struct Created;
   // Opens the caches and builds the workers; nothing is accepted before start().
-  // On failure edge is null and error says what and why in one line ("open cache directory /x: in use by another process").
-  static Created create(std::shared_ptr<const config::Config> config, ListenerFds listeners, uint32_t workers);
+  // On failure edge is null and error says what and why in one line ("open cache directory /x: in use by
+  // another process").
+  static Created create(std::shared_ptr<const config::Config> config, ListenerFds listeners,
+                        uint32_t workers);
   virtual ~Edge() = default;  // stops at once what still runs
 
-  virtual void start() = 0;   // the workers' threads run from here
-  // Takes a new, validated conf: connections accepted from now on, and requests that begin from now on, see it; running ones keep the
-  // old. Answers an error text where it cannot be taken (a cache path that cannot be opened): then nothing changed. Thread-safe.
+  virtual void start() = 0;  // the workers' threads run from here
+  // Takes a new, validated conf: connections accepted from now on, and requests that begin from now on, see
+  // it; running ones keep the old. Answers an error text where it cannot be taken (a cache path that cannot
+  // be opened): then nothing changed. Thread-safe.
   virtual std::string reload(std::shared_ptr<const config::Config> config, ListenerFds listeners) = 0;
   virtual void reopen_logs() = 0;
   // Stops accepting, lets running requests end, then calls done (any thread). Thread-safe.
   virtual void drain(std::function<void()> done) = 0;
-  virtual void stop() = 0;    // closes all, joins the workers, flushes the caches
+  virtual void stop() = 0;  // closes all, joins the workers, flushes the caches
 
   // A snapshot for /metrics and /readyz. Thread-safe.
-  struct Counter { std::string name, help; bool gauge; double value; };
+  struct Counter {
+    std::string name, help;
+    bool gauge;
+    double value;
+  };
   virtual std::vector<Counter> counters() const = 0;
   virtual bool ready() const = 0;  // not draining, loops tick
   virtual bool alive() const = 0;  // every loop has ticked in the last 10 s

@@ -4,12 +4,16 @@
 
 namespace entrepot {
 
-Worker::Worker(const Shared& shared, std::shared_ptr<serve::Site> site, std::vector<http::ListenerOptions> listeners)
+Worker::Worker(const Shared& shared, std::shared_ptr<serve::Site> site,
+               std::vector<http::ListenerOptions> listeners)
     : watches_(loop_, fill_counters_.readers),
       client_(upstream::Client::create(loop_, shared.client)),
-      fills_(fill::FillContext{loop_, shared.pool, *client_, watches_, fill_counters_, shared.log_error, 0, {}}),
+      fills_(
+          fill::FillContext{loop_, shared.pool, *client_, watches_, fill_counters_, shared.log_error, 0, {}}),
       chunks_(loop_, shared.pool, shared.chunk_cache_bytes),
-      handler_({loop_, shared.pool, *client_, watches_, fills_, chunks_, shared.files, handler_counters_, shared.log_error}, std::move(site)),
+      handler_({loop_, shared.pool, *client_, watches_, fills_, chunks_, shared.files, handler_counters_,
+                shared.log_error},
+               std::move(site)),
       server_(http::Server::create(loop_, handler_)) {
   use(std::move(listeners));
 }
@@ -43,12 +47,14 @@ void Worker::use(std::vector<http::ListenerOptions> listeners) {
   listeners_ = std::move(listeners);
 }
 
-void Worker::replace(std::shared_ptr<serve::Site> site, std::vector<http::ListenerOptions> listeners, std::function<void()> done) {
-  loop_.post([this, site = std::move(site), listeners = std::move(listeners), done = std::move(done)]() mutable {
-    handler_.replace_site(std::move(site));
-    use(std::move(listeners));
-    done();
-  });
+void Worker::replace(std::shared_ptr<serve::Site> site, std::vector<http::ListenerOptions> listeners,
+                     std::function<void()> done) {
+  loop_.post(
+      [this, site = std::move(site), listeners = std::move(listeners), done = std::move(done)]() mutable {
+        handler_.replace_site(std::move(site));
+        use(std::move(listeners));
+        done();
+      });
 }
 
 void Worker::drain(std::function<void()> done) {

@@ -1,4 +1,5 @@
-// Worker: one core's share of an Edge: a thread with its loop, its listeners, its upstream connections, its hot table and its chunks.
+// Worker: one core's share of an Edge: a thread with its loop, its listeners, its upstream connections, its
+// hot table and its chunks.
 #pragma once
 
 #include <memory>
@@ -15,20 +16,22 @@ namespace entrepot {
 
 class Worker {
  public:
-  struct Shared {   // what all workers of an Edge use; outlives them
+  struct Shared {  // what all workers of an Edge use; outlives them
     io::Pool& pool;
     serve::StaticFiles& files;
     std::function<void(std::string)> log_error;
     size_t chunk_cache_bytes;
     upstream::ClientOptions client;
   };
-  Worker(const Shared& shared, std::shared_ptr<serve::Site> site, std::vector<http::ListenerOptions> listeners);
+  Worker(const Shared& shared, std::shared_ptr<serve::Site> site,
+         std::vector<http::ListenerOptions> listeners);
   ~Worker();
 
-  void start();   // the thread runs from here
-  void stop();    // thread-safe; closes all and joins
+  void start();  // the thread runs from here
+  void stop();   // thread-safe; closes all and joins
   // Thread-safe: done on the loop, `done` is called there.
-  void replace(std::shared_ptr<serve::Site> site, std::vector<http::ListenerOptions> listeners, std::function<void()> done);
+  void replace(std::shared_ptr<serve::Site> site, std::vector<http::ListenerOptions> listeners,
+               std::function<void()> done);
   void drain(std::function<void()> done);
   void ping(std::function<void()> pong) { loop_.post(std::move(pong)); }
 
@@ -38,7 +41,9 @@ class Worker {
     const http::ServerCounters& server;
     const upstream::ClientCounters& client;
   };
-  Counters counters() const { return {handler_counters_, fill_counters_, server_->counters(), client_->counters()}; }
+  Counters counters() const {
+    return {handler_counters_, fill_counters_, server_->counters(), client_->counters()};
+  }
 
  private:
   void use(std::vector<http::ListenerOptions> listeners);

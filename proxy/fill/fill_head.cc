@@ -61,11 +61,12 @@ io::Task<void> FillTask::ask_first() {
       continue;
     }
     if (judged.answer == RangeAnswer::kUnsatisfiable && !asked.whole()) {
-      co_await learn_length();
+      co_await ask_length();
       co_return;
     }
     if (judged.answer == RangeAnswer::kWhole && !asked.whole()) use_whole_only();
-    if (judged.answer == RangeAnswer::kOther) judged = Judged{RangeAnswer::kWhole, 0, kUnknownLength, kUnknownLength};
+    if (judged.answer == RangeAnswer::kOther)
+      judged = Judged{RangeAnswer::kWhole, 0, kUnknownLength, kUnknownLength};
     co_await begin_body(std::move(exchange), judged);
     co_return;
   }
@@ -97,7 +98,7 @@ bool FillTask::freshen(const upstream::UpstreamHead& head) {
   resolver::StoredResponse response = *plan_.stale;
   if (!resolver::update_on_304(response, head.fields)) return false;
   ++context_.counters.validated;
-    response.request_time = asked_at_;
+  response.request_time = asked_at_;
   response.response_time = context_.loop.wall_seconds();
   response.conf_lifetime_seconds = plan_.conf_lifetime(response.status);
   plan_.cache->put_response(plan_.name, response.encode(), plan_.stale_blob->digest());
@@ -105,7 +106,8 @@ bool FillTask::freshen(const upstream::UpstreamHead& head) {
   return true;
 }
 
-resolver::StoredResponse FillTask::response_of(const upstream::UpstreamHead& head, uint64_t length_bytes) const {
+resolver::StoredResponse FillTask::response_of(const upstream::UpstreamHead& head,
+                                               uint64_t length_bytes) const {
   resolver::StoredResponse response;
   response.status = head.status == 206 ? 200 : head.status;
   response.fields = resolver::store_fields(head.fields);
@@ -135,7 +137,8 @@ io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) 
   }
   const bool merged = co_await settle_digest(response);
   if (merged) co_return;
-  cache::FillHead fill_head{response.encode(), judged.length_bytes, response.expected_digest, resolver::strong_etag(head.fields)};
+  cache::FillHead fill_head{response.encode(), judged.length_bytes, response.expected_digest,
+                            resolver::strong_etag(head.fields)};
   pinned_.validator = fill_head.validator;
   pinned_.length_bytes = length_ = judged.length_bytes;
   pinned_.digest_known = response.expected_digest.has_value();
@@ -143,7 +146,7 @@ io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) 
   auto job = [fill = plan_.fill, fill_head = std::move(fill_head)] { return fill->set_head(fill_head); };
   Result<void> begun = co_await context_.pool.run(context_.loop, std::move(job));
   if (!begun) {
-    fail(begun.error(), "no room in the cache: " + std::string(to_string(begun.error())));
+    no_storage(begun.error(), std::move(exchange));
     co_return;
   }
   start_transfer(judged.begin, judged.end, std::move(exchange), judged.answer == RangeAnswer::kWhole);
@@ -151,9 +154,11 @@ io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) 
 
 // The head promised a digest: are these bytes here already, or on their way?
 io::Task<bool> FillTask::settle_digest(const resolver::StoredResponse& response) {
-  if (!response.expected_digest || response.expected_digest->algorithm != DigestAlgorithm::kSha256) co_return false;
+  if (!response.expected_digest || response.expected_digest->algorithm != DigestAlgorithm::kSha256)
+    co_return false;
   const Digest digest = *response.expected_digest;
-  // Only a digest that this space's upstream brought or confirmed before, or one in the URL, may stand for the upstream's bytes.
+  // Only a digest that this space's upstream brought or confirmed before, or one in the URL, may stand for
+  // the upstream's bytes.
   const bool named = response.digest_source == resolver::DigestSource::kUrl;
   auto job = [cache = plan_.cache, space = plan_.name.space, digest, named] {
     return named || cache->has_grant(space, digest) ? cache->open_blob(digest) : nullptr;
@@ -182,11 +187,12 @@ io::Task<void> FillTask::follow_merged(std::shared_ptr<cache::Fill> other, std::
   FillWatch::Reader reader(context_.watches.watch(other), [this] { tell(); });
   while (other->phase() == FillPhase::kHead || other->phase() == FillPhase::kBody) co_await news_.wait();
   if (other->phase() != FillPhase::kComplete) co_return;
-  if (const auto digest = other->blob()->digest()) plan_.cache->put_response(plan_.name, std::move(metadata), digest);
+  if (const auto digest = other->blob()->digest())
+    plan_.cache->put_response(plan_.name, std::move(metadata), digest);
 }
 
 // 416: the length is another than the reader thought. A HEAD tells it, once.
-io::Task<void> FillTask::learn_length() {
+io::Task<void> FillTask::ask_length() {
   upstream::Exchange exchange = context_.client.start(make_request(plan_.origin, server(), "HEAD", {}));
   Result<const upstream::UpstreamHead*> head = co_await exchange.head();
   const Judged judged = head ? judge(Part{}, pinned_, **head) : Judged{RangeAnswer::kOther};
@@ -206,10 +212,16 @@ io::Task<void> FillTask::learn_length() {
   cache::FillHead fill_head{response.encode(), judged.length_bytes, response.expected_digest, validator};
   auto job = [fill = plan_.fill, fill_head = std::move(fill_head)] { return fill->set_head(fill_head); };
   Result<void> begun = co_await context_.pool.run(context_.loop, std::move(job));
-  if (!begun) fail(begun.error(), "no room in the cache");
+  if (!begun) no_storage(begun.error(), std::move(exchange));
 }
 
 const config::UpstreamServer& FillTask::server() const { return *servers_[turn_ % servers_.size()]; }
+
+// A cache that is full, or smaller than the blob, costs the sharing; nobody is refused for it.
+void FillTask::no_storage(Error error, upstream::Exchange exchange) {
+  context_.log_error(plan_.name.text + ": not stored: " + std::string(to_string(error)));
+  if (error == Error::kNoSpace) pass(std::move(exchange), "no room in the cache");
+}
 
 void FillTask::pass(upstream::Exchange exchange, std::string reason) {
   ++context_.counters.passed;

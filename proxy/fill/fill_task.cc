@@ -95,10 +95,12 @@ bool FillTask::worth_finishing() const {
   return length_ - std::min(arrived, length_) <= kFinishAnywayBytes || arrived >= length_ / 10 * 3;
 }
 
-// Nobody reads and the rest is not worth its bytes: the running slices end at their next boundary, a whole transfer at once.
+// Nobody reads and the rest is not worth its bytes: the running slices end at their next boundary, a whole
+// transfer at once.
 void FillTask::wind_down() {
   for (Transfer& transfer : transfers_) {
-    const uint64_t stop = transfer.whole ? transfer.position : align_up(transfer.position + 1, plan_.origin.conf->slice_bytes);
+    const uint64_t stop =
+        transfer.whole ? transfer.position : align_up(transfer.position + 1, plan_.origin.conf->slice_bytes);
     transfer.end = std::min(transfer.end, stop);
     if (transfer.whole) {
       transfer.ended = true;
@@ -111,7 +113,9 @@ void FillTask::wind_down() {
 // Is the byte at `begin` on its way already, soon enough?
 const FillTask::Transfer* FillTask::covering(uint64_t begin) const {
   for (const Transfer& transfer : transfers_) {
-    const uint64_t reach = !transfer.whole || whole_only_ ? transfer.end : transfer.position + 4 * plan_.origin.conf->slice_bytes;
+    const uint64_t reach = !transfer.whole || whole_only_
+                               ? transfer.end
+                               : transfer.position + 4 * plan_.origin.conf->slice_bytes;
     if (transfer.position <= begin && begin < std::min(transfer.end, reach)) return &transfer;
   }
   return nullptr;
@@ -140,7 +144,8 @@ void FillTask::plan_transfers() {
       }
       // Aligned slices for a small need; for a large one fewer and longer requests.
       const uint64_t need = std::min(gap->end, demand_end) - gap->begin;
-      const uint64_t piece = std::clamp(align_up(need / kMaxTransfers, slice), slice, align_up(kMaxPieceBytes, slice));
+      const uint64_t piece =
+          std::clamp(align_up(need / kMaxTransfers, slice), slice, align_up(kMaxPieceBytes, slice));
       uint64_t end = std::min(align_down(gap->begin, slice) + piece, gap->end);
       for (const Transfer& other : transfers_) {
         if (other.position > gap->begin) end = std::min(end, other.position);
@@ -151,7 +156,8 @@ void FillTask::plan_transfers() {
   }
 }
 
-void FillTask::start_transfer(uint64_t begin, uint64_t end, std::optional<upstream::Exchange> exchange, bool whole) {
+void FillTask::start_transfer(uint64_t begin, uint64_t end, std::optional<upstream::Exchange> exchange,
+                              bool whole) {
   Transfer& transfer = transfers_.emplace_back();
   transfer.position = begin;
   transfer.end = end;
@@ -179,7 +185,8 @@ void FillTask::fail(Error error, std::string reason) {
 void FillTasks::start(FillPlan plan) {
   tasks_.push_back(std::make_unique<FillTask>(context_, std::move(plan)));
   FillTask* task = tasks_.back().get();
-  task->start([this, task] { std::erase_if(tasks_, [task](const auto& other) { return other.get() == task; }); });
+  task->start(
+      [this, task] { std::erase_if(tasks_, [task](const auto& other) { return other.get() == task; }); });
 }
 
 bool FillContext::gives_no_ranges(const cache::Name& name) {
@@ -190,8 +197,10 @@ bool FillContext::gives_no_ranges(const cache::Name& name) {
 void FillContext::remember_no_ranges(const cache::Name& name) {
   constexpr std::time_t kRemembered = 600;
   const std::time_t now = loop.wall_seconds();
-  if (no_ranges_until.size() >= 10'000) std::erase_if(no_ranges_until, [now](const auto& entry) { return entry.second <= now; });
-  if (no_ranges_until.size() < 10'000) no_ranges_until[cache::name_hash(name.space, name.text)] = now + kRemembered;
+  if (no_ranges_until.size() >= 10'000)
+    std::erase_if(no_ranges_until, [now](const auto& entry) { return entry.second <= now; });
+  if (no_ranges_until.size() < 10'000)
+    no_ranges_until[cache::name_hash(name.space, name.text)] = now + kRemembered;
 }
 
 }  // namespace entrepot::fill

@@ -1,9 +1,11 @@
-// FillTask: drives one Fill to its end, from the first question to the upstream to the stored blob. Owned by a worker, never by
-// the stream that began it. Loop thread only; writes and hashes on the pool.
+// FillTask: drives one Fill to its end, from the first question to the upstream to the stored blob. Owned by
+// a worker, never by the stream that began it. Loop thread only; writes and hashes on the pool.
 //
 //   first question  -> head -> storable? digest known already? -> (pass | merge | body)
-//   body            one transfer of the whole, or slices by demand, several at once; each resumes where it broke off
-//   end             all there -> finish (verify, store); readers gone -> finish or keep what has come; broken -> fail
+//   body            one transfer of the whole, or slices by demand, several at once; each resumes where it
+//                   broke off
+//   end             all there -> finish (verify, store); readers gone -> finish or keep what has come;
+//                   broken -> fail
 //
 // What an upstream may do to a Range stands in range_answer.h; what follows from it, here.
 #pragma once
@@ -34,7 +36,7 @@ struct FillPlan {
   std::shared_ptr<cache::Cache> cache;
   cache::Name name;
   std::shared_ptr<cache::Fill> fill;
-  Part first;                                  // what the first reader asked
+  Part first;  // what the first reader asked
   std::optional<Digest> url_digest;
   bool has_authorization = false;
   // The stored response to validate, with its blob whole.
@@ -48,7 +50,8 @@ struct FillPlan {
 };
 
 struct FillCounters {  // read by other threads
-  std::atomic<uint64_t> started{0}, running{0}, completed{0}, failed{0}, passed{0}, merged{0}, resumes{0}, digest_mismatches{0}, validated{0}, readers{0};
+  std::atomic<uint64_t> started{0}, running{0}, completed{0}, failed{0}, passed{0}, merged{0}, resumes{0},
+      digest_mismatches{0}, validated{0}, readers{0};
 };
 
 // What the fills of one worker share.
@@ -78,9 +81,9 @@ class FillTask {
  private:
   // One request for a part, resumed until its end.
   struct Transfer {
-    uint64_t position = 0, end = 0;                    // end: kUnknownLength while nobody knows
-    uint64_t answer_end = cache::kUnknownLength;       // where the running response ends
-    bool whole = false;                                // answered by a 200: all bytes come, from 0
+    uint64_t position = 0, end = 0;               // end: kUnknownLength while nobody knows
+    uint64_t answer_end = cache::kUnknownLength;  // where the running response ends
+    bool whole = false;                           // answered by a 200: all bytes come, from 0
     bool disk_failed = false;
     bool ended = false;
     io::Clock::time_point progress_at{};
@@ -108,8 +111,9 @@ class FillTask {
   io::Task<void> begin_body(upstream::Exchange exchange, Judged judged);
   io::Task<bool> settle_digest(const resolver::StoredResponse& response);
   io::Task<void> follow_merged(std::shared_ptr<cache::Fill> other, std::string metadata);
-  io::Task<void> learn_length();
+  io::Task<void> ask_length();
   const config::UpstreamServer& server() const;
+  void no_storage(Error error, upstream::Exchange exchange);
   void pass(upstream::Exchange exchange, std::string reason);
 
   // fill_transfer.cc
@@ -117,6 +121,7 @@ class FillTask {
   io::Task<Result<void>> copy(Transfer& transfer);
   bool stop_at_present_bytes(Transfer& transfer);
   io::Task<bool> reconnect(Transfer& transfer);
+  void learn_length(Transfer& transfer, const Judged& judged);
   void take_whole(Transfer& transfer, bool range_was_asked);
   void use_whole_only();
   bool resumable() const { return !pinned_.validator.empty() || pinned_.digest_known; }

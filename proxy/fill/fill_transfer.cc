@@ -52,7 +52,8 @@ io::Task<Result<void>> FillTask::copy(Transfer& transfer) {
       length_ = transfer.end = transfer.position;
       co_return Result<void>();
     }
-    const size_t count = std::min<uint64_t>(piece->size(), transfer.end - std::min(transfer.position, transfer.end));
+    const size_t count =
+        std::min<uint64_t>(piece->size(), transfer.end - std::min(transfer.position, transfer.end));
     auto job = [fill = plan_.fill, offset = transfer.position, bytes = std::move(*piece), count] {
       return fill->write(offset, std::span(bytes).first(count));
     };
@@ -66,11 +67,14 @@ io::Task<Result<void>> FillTask::copy(Transfer& transfer) {
     if (stop_at_present_bytes(transfer)) co_return Result<void>();
   }
   // The response's own end is read too, so that the connection can serve again.
-  if (transfer.position == transfer.answer_end) co_await transfer.exchange->read();
+  if (transfer.position == transfer.answer_end) {
+    [[maybe_unused]] const Result<upstream::Bytes> end = co_await transfer.exchange->read();
+  }
   co_return Result<void>();
 }
 
-// A slice has brought what comes next. When it is much, another request for what is missing behind it costs less.
+// A slice has brought what comes next. When it is much, another request for what is missing behind it costs
+// less.
 bool FillTask::stop_at_present_bytes(Transfer& transfer) {
   if (length_ == kUnknownLength || transfer.position >= transfer.end || whole_only_) return false;
   const auto gap = plan_.fill->next_gap(transfer.position);
@@ -80,15 +84,15 @@ bool FillTask::stop_at_present_bytes(Transfer& transfer) {
   return true;
 }
 
-// Asks again for what is missing of the transfer. False: the fill has failed, or the transfer has nothing left to do.
+// Asks again for what is missing of the transfer. False: the fill has failed, or the transfer has nothing
+// left to do.
 io::Task<bool> FillTask::reconnect(Transfer& transfer) {
   std::chrono::milliseconds backoff = 50ms;
   while (transfer.position < transfer.end && plan_.fill->phase() == cache::FillPhase::kBody) {
-    Part part{transfer.position, transfer.end == length_ ? kUnknownLength : transfer.end, 0};
-    if (whole_only_) part = Part{};
+    const Part part = whole_only_ ? Part{} : Part{transfer.position, transfer.end, 0};
     ExtraFields extra;
     if (!part.whole()) {
-      extra.emplace_back("Range", Part{transfer.position, transfer.end, 0}.range_field());
+      extra.emplace_back("Range", part.range_field());
       if (!pinned_.validator.empty()) extra.emplace_back("If-Range", pinned_.validator);
     }
     upstream::Exchange exchange = context_.client.start(make_request(plan_.origin, server(), "GET", extra));
@@ -102,6 +106,7 @@ io::Task<bool> FillTask::reconnect(Transfer& transfer) {
       const Judged judged = judge(part, pinned_, **head);
       if (judged.answer == RangeAnswer::kPart || judged.answer == RangeAnswer::kWhole) {
         if (judged.answer == RangeAnswer::kWhole) take_whole(transfer, !part.whole());
+        if (length_ == kUnknownLength && judged.length_bytes != kUnknownLength) learn_length(transfer, judged);
         transfer.answer_end = judged.end;
         transfer.exchange.emplace(std::move(exchange));
         co_return true;
@@ -136,6 +141,12 @@ io::Task<bool> FillTask::reconnect(Transfer& transfer) {
     backoff = std::min(backoff * 2, std::chrono::milliseconds(1000));
   }
   co_return false;
+}
+
+// A body whose first response did not tell its length: the second did.
+void FillTask::learn_length(Transfer& transfer, const Judged& judged) {
+  plan_.fill->set_length(judged.length_bytes);
+  pinned_.length_bytes = length_ = transfer.end = judged.length_bytes;
 }
 
 // 200 to a Range: this response brings everything, the other transfers have nothing to add.

@@ -26,7 +26,11 @@ FillWatch::Reader::~Reader() {
 }
 
 FillWatch::FillWatch(io::Loop& loop, std::shared_ptr<cache::Fill> fill, std::atomic<uint64_t>& reader_count)
-    : loop_(loop), fill_(std::move(fill)), reader_count_(reader_count), next_(readers_.end()), tick_(loop, [this] { tick(); }) {}
+    : loop_(loop),
+      fill_(std::move(fill)),
+      reader_count_(reader_count),
+      next_(readers_.end()),
+      tick_(loop, [this] { tick(); }) {}
 
 void FillWatch::subscribe() {
   subscription_ = fill_->subscribe([&loop = loop_, self = weak_from_this()] {
@@ -46,7 +50,8 @@ void FillWatch::woken() {
 
 void FillWatch::tick() {
   const auto phase = fill_->phase();
-  if (phase != cache::FillPhase::kHead && phase != cache::FillPhase::kBody) return;  // the last word was told by a wake
+  if (phase != cache::FillPhase::kHead && phase != cache::FillPhase::kBody)
+    return;  // the last word was told by a wake
   tick_.after(kTick);
   if (fill_->arrived_bytes() == told_bytes_) return;
   told_bytes_ = fill_->arrived_bytes();

@@ -1,6 +1,6 @@
-// FillWatch: one worker's subscription to one Fill, shared by all its readers there. However many readers follow, progress costs one
-// message per worker; and it is told in batches: the first bytes at once, then every 64 KiB (256 KiB far along), and what a slow
-// upstream brings at least every 20 ms. Loop thread only.
+// FillWatch: one worker's subscription to one Fill, shared by all its readers there. However many readers
+// follow, progress costs one message per worker; and it is told in batches: the first bytes at once, then
+// every 64 KiB (256 KiB far along), and what a slow upstream brings at least every 20 ms. Loop thread only.
 #pragma once
 
 #include <atomic>
@@ -16,7 +16,8 @@ namespace entrepot::fill {
 
 class FillWatch : public std::enable_shared_from_this<FillWatch> {
  public:
-  // One reader's place. `progress` is called on the loop when there may be something new; it may destroy this or other Readers.
+  // One reader's place. `progress` is called on the loop when there may be something new; it may destroy this
+  // or other Readers.
   class Reader {
    public:
     Reader(std::shared_ptr<FillWatch> watch, std::function<void()> progress);
@@ -54,7 +55,8 @@ class FillWatch : public std::enable_shared_from_this<FillWatch> {
 // The watches of one worker.
 class FillWatches {
  public:
-  FillWatches(io::Loop& loop, std::atomic<uint64_t>& reader_count) : loop_(loop), reader_count_(reader_count) {}
+  FillWatches(io::Loop& loop, std::atomic<uint64_t>& reader_count)
+      : loop_(loop), reader_count_(reader_count) {}
   std::shared_ptr<FillWatch> watch(const std::shared_ptr<cache::Fill>& fill);
 
  private:

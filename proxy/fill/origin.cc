@@ -25,7 +25,8 @@ std::string_view without_port(std::string_view host) {
 
 }  // namespace
 
-upstream::UpstreamRequest make_request(const Origin& origin, const config::UpstreamServer& server, std::string method, const ExtraFields& extra) {
+upstream::UpstreamRequest make_request(const Origin& origin, const config::UpstreamServer& server,
+                                       std::string method, const ExtraFields& extra) {
   upstream::UpstreamRequest request;
   request.method = std::move(method);
   const std::string scheme = origin.pass->https ? "https://" : "http://";
@@ -41,8 +42,10 @@ upstream::UpstreamRequest make_request(const Origin& origin, const config::Upstr
   request.read_timeout = origin.conf->proxy_read_timeout;
   request.tls_verify = origin.conf->proxy_ssl_verify;
   request.tls_trusted_certificate = origin.conf->proxy_ssl_trusted_certificate;
-  // The name that the certificate must bear: the host that proxy_pass names; in a group of several servers each its own.
-  if (origin.pass->upstream->servers.size() == 1) request.tls_name = std::string(without_port(origin.pass->host));
+  // The name that the certificate must bear: the host that proxy_pass names; in a group of several servers
+  // each its own.
+  if (origin.pass->upstream->servers.size() == 1)
+    request.tls_name = std::string(without_port(origin.pass->host));
   return request;
 }
 

@@ -1,4 +1,5 @@
-// Origin: whom to ask for one name, and how: what the conf and the client's request settle before the first byte goes upstream.
+// Origin: whom to ask for one name, and how: what the conf and the client's request settle before the first
+// byte goes upstream.
 #pragma once
 
 #include <memory>
@@ -15,14 +16,17 @@ struct Origin {
   std::shared_ptr<const config::Config> config;  // keeps what the pointers below point to
   const config::Shared* conf = nullptr;
   const config::ProxyPass* pass = nullptr;
-  std::string path;                                            // path and query, as sent
-  std::vector<std::pair<std::string, std::string>> fields;     // from the allow-list and proxy_set_header; Host among them
+  std::string path;  // path and query, as sent
+  std::vector<std::pair<std::string, std::string>>
+      fields;  // from the allow-list and proxy_set_header; Host among them
 };
 
-// The servers of an upstream group in the order in which to try them: those in turn, then the backups. `turn` rotates.
+// The servers of an upstream group in the order in which to try them: those in turn, then the backups. `turn`
+// rotates.
 std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstream& upstream, size_t turn);
 
 using ExtraFields = std::vector<std::pair<std::string, std::string>>;
-upstream::UpstreamRequest make_request(const Origin& origin, const config::UpstreamServer& server, std::string method, const ExtraFields& extra);
+upstream::UpstreamRequest make_request(const Origin& origin, const config::UpstreamServer& server,
+                                       std::string method, const ExtraFields& extra);
 
 }  // namespace entrepot::fill

@@ -25,7 +25,8 @@ bool coded(const upstream::UpstreamHead& head) {
 
 bool agrees(const Pinned& pinned, const std::string& validator, uint64_t length_bytes) {
   if (!pinned.validator.empty() && validator != pinned.validator) return false;
-  return pinned.length_bytes == kUnknownLength || length_bytes == kUnknownLength || length_bytes == pinned.length_bytes;
+  return pinned.length_bytes == kUnknownLength || length_bytes == kUnknownLength ||
+         length_bytes == pinned.length_bytes;
 }
 
 Judged judge_part(const Part& asked, const Pinned& pinned, const upstream::UpstreamHead& head) {
@@ -34,7 +35,8 @@ Judged judge_part(const Part& asked, const Pinned& pinned, const upstream::Upstr
   if (!range || !range->total || multipart || coded(head)) return {RangeAnswer::kWrong};
   const uint64_t begin = range->first, end = range->last + 1, total = *range->total;
   if (asked.suffix ? end != total : begin != asked.begin || end > asked.end) return {RangeAnswer::kWrong};
-  if (const auto length = content_length(head); length && *length != end - begin) return {RangeAnswer::kWrong};
+  if (const auto length = content_length(head); length && *length != end - begin)
+    return {RangeAnswer::kWrong};
   const std::string validator = resolver::strong_etag(head.fields);
   if (pinned.length_bytes != kUnknownLength && total != pinned.length_bytes) {
     return {validator == pinned.validator ? RangeAnswer::kWrong : RangeAnswer::kChanged};

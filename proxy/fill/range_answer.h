@@ -10,7 +10,8 @@
 
 namespace entrepot::fill {
 
-// The part asked for: [begin, end), or the last `suffix` bytes of a blob whose length is not known yet, or all of it.
+// The part asked for: [begin, end), or the last `suffix` bytes of a blob whose length is not known yet, or
+// all of it.
 struct Part {
   uint64_t begin = 0;
   uint64_t end = cache::kUnknownLength;
@@ -21,9 +22,9 @@ struct Part {
 
 // What all pieces of the blob must agree with.
 struct Pinned {
-  std::string validator;                           // strong entity tag, empty: none known
+  std::string validator;  // strong entity tag, empty: none known
   uint64_t length_bytes = cache::kUnknownLength;
-  bool digest_known = false;                       // then pieces may be put together without a validator
+  bool digest_known = false;  // then pieces may be put together without a validator
 };
 
 enum class RangeAnswer : uint8_t {
@@ -38,9 +39,9 @@ enum class RangeAnswer : uint8_t {
 
 struct Judged {
   RangeAnswer answer;
-  uint64_t begin = 0;                              // of the bytes that follow
-  uint64_t end = cache::kUnknownLength;            // where they end
-  uint64_t length_bytes = cache::kUnknownLength;   // of the whole
+  uint64_t begin = 0;                             // of the bytes that follow
+  uint64_t end = cache::kUnknownLength;           // where they end
+  uint64_t length_bytes = cache::kUnknownLength;  // of the whole
 };
 
 Judged judge(const Part& asked, const Pinned& pinned, const upstream::UpstreamHead& head);

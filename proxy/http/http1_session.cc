@@ -4,6 +4,8 @@
 #include <charconv>
 #include <utility>
 
+#include "proxy/http/problem.h"
+
 namespace entrepot::http {
 
 namespace {
@@ -191,7 +193,7 @@ void Http1Session::stop_listening() {
 void Http1Session::refuse(const HeadProblem& problem) {
   connection_.state().counters.protocol_errors.fetch_add(1, std::memory_order_relaxed);
   stop_listening();
-  const std::string body = problem_json(problem.status, problem.detail);
+  const std::string body = problem_body(problem.status, "malformed", problem.detail);
   append_status_line(out_, problem.status);
   append_field(out_, "content-type", "application/problem+json");
   append_field(out_, "content-length", std::to_string(body.size()));

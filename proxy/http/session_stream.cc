@@ -5,6 +5,7 @@
 #include <cassert>
 #include <utility>
 
+#include "proxy/http/problem.h"
 #include "proxy/http/connection.h"
 
 namespace entrepot::http {
@@ -57,7 +58,7 @@ void SessionStream::announce() {
 }
 
 void SessionStream::refuse(int status, std::string_view detail) {
-  const std::string_view body = keep(problem_json(status, detail));
+  const std::string_view body = keep(problem_body(status, "malformed", detail));
   const Field fields[] = {{"content-type", "application/problem+json", false},
                           {"content-length", keep(std::to_string(body.size())), true},
                           {"cache-control", "no-store", false}};
@@ -204,106 +205,6 @@ constexpr auto kStatusDigits = [] {
 std::string_view status_text(int status) noexcept {
   const size_t index = status >= 100 && status < 600 ? static_cast<size_t>(status - 100) : 400;
   return {kStatusDigits.data() + index * 3, 3};
-}
-
-std::string_view reason_phrase(int status) noexcept {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 201:
-      return "Created";
-    case 202:
-      return "Accepted";
-    case 203:
-      return "Non-Authoritative Information";
-    case 204:
-      return "No Content";
-    case 205:
-      return "Reset Content";
-    case 206:
-      return "Partial Content";
-    case 300:
-      return "Multiple Choices";
-    case 301:
-      return "Moved Permanently";
-    case 302:
-      return "Found";
-    case 303:
-      return "See Other";
-    case 304:
-      return "Not Modified";
-    case 307:
-      return "Temporary Redirect";
-    case 308:
-      return "Permanent Redirect";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 406:
-      return "Not Acceptable";
-    case 408:
-      return "Request Timeout";
-    case 409:
-      return "Conflict";
-    case 410:
-      return "Gone";
-    case 411:
-      return "Length Required";
-    case 412:
-      return "Precondition Failed";
-    case 413:
-      return "Content Too Large";
-    case 414:
-      return "URI Too Long";
-    case 415:
-      return "Unsupported Media Type";
-    case 416:
-      return "Range Not Satisfiable";
-    case 417:
-      return "Expectation Failed";
-    case 421:
-      return "Misdirected Request";
-    case 422:
-      return "Unprocessable Content";
-    case 429:
-      return "Too Many Requests";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 451:
-      return "Unavailable For Legal Reasons";
-    case 500:
-      return "Internal Server Error";
-    case 501:
-      return "Not Implemented";
-    case 502:
-      return "Bad Gateway";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    case 505:
-      return "HTTP Version Not Supported";
-    case 508:
-      return "Loop Detected";
-    default:
-      return "";
-  }
-}
-
-std::string problem_json(int status, std::string_view detail) {
-  std::string out = "{\"type\":\"about:blank\",\"title\":\"";
-  out.append(reason_phrase(status))
-      .append("\",\"status\":")
-      .append(status_text(status))
-      .append(",\"detail\":\"");
-  return out.append(detail).append("\"}\n");
 }
 
 }  // namespace entrepot::http

@@ -110,10 +110,7 @@ class StreamPool {
   std::vector<std::unique_ptr<SessionStream>> spare_;
 };
 
-// The text of a status: "404", and its reason phrase: "Not Found" ("" where none is known). Static.
+// The text of a status: "404". Static.
 std::string_view status_text(int status) noexcept;
-std::string_view reason_phrase(int status) noexcept;
-// The body of an error made here, RFC 9457.
-std::string problem_json(int status, std::string_view detail);
 
 }  // namespace entrepot::http

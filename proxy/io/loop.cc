@@ -9,7 +9,10 @@
 
 namespace entrepot::io {
 
-Loop::Loop() : base_(event_base_new()), wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), wall_seconds_(std::time(nullptr)) {
+Loop::Loop()
+    : base_(event_base_new()),
+      wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      wall_seconds_(std::time(nullptr)) {
   if (!base_ || wake_fd_ < 0) std::abort();
   wake_event_ = event_new(
       base_, wake_fd_, EV_READ | EV_PERSIST,
@@ -20,9 +23,11 @@ Loop::Loop() : base_(event_base_new()), wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_C
       },
       this);
   second_event_ = event_new(
-      base_, -1, EV_PERSIST, [](evutil_socket_t, short, void* self) { static_cast<Loop*>(self)->tick(); }, this);
+      base_, -1, EV_PERSIST, [](evutil_socket_t, short, void* self) { static_cast<Loop*>(self)->tick(); },
+      this);
   deferred_event_ = event_new(
-      base_, -1, 0, [](evutil_socket_t, short, void* self) { static_cast<Loop*>(self)->run_deferred(); }, this);
+      base_, -1, 0, [](evutil_socket_t, short, void* self) { static_cast<Loop*>(self)->run_deferred(); },
+      this);
   event_add(wake_event_, nullptr);
   const timeval tenth{0, 100'000};
   event_add(second_event_, &tenth);
@@ -92,18 +97,22 @@ void Loop::run_deferred() {
 
 void Loop::tick() { wall_seconds_.store(std::time(nullptr), std::memory_order_relaxed); }
 
-bool Loop::in_loop_thread() const noexcept { return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
+bool Loop::in_loop_thread() const noexcept {
+  return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+}
 
 Timer::Timer(Loop& loop, std::function<void()> work) : work_(std::move(work)) {
   event_ = event_new(
-      loop.base(), -1, 0, [](evutil_socket_t, short, void* self) { static_cast<Timer*>(self)->work_(); }, this);
+      loop.base(), -1, 0, [](evutil_socket_t, short, void* self) { static_cast<Timer*>(self)->work_(); },
+      this);
 }
 
 Timer::~Timer() { event_free(event_); }
 
 void Timer::after(std::chrono::milliseconds delay) {
   if (delay.count() < 0) delay = {};
-  const timeval tv{static_cast<time_t>(delay.count() / 1000), static_cast<suseconds_t>(delay.count() % 1000 * 1000)};
+  const timeval tv{static_cast<time_t>(delay.count() / 1000),
+                   static_cast<suseconds_t>(delay.count() % 1000 * 1000)};
   event_add(event_, &tv);
 }
 

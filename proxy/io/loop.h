@@ -30,7 +30,8 @@ class Loop {
   void run();
   void stop();  // thread-safe
 
-  // Runs `work` on this loop, soon. Thread-safe; many posts cost one wake-up. After the loop has ended the work is dropped.
+  // Runs `work` on this loop, soon. Thread-safe; many posts cost one wake-up. After the loop has ended the
+  // work is dropped.
   void post(std::function<void()> work);
   // Runs `work` at the end of this tick, when no frame of this loop is on the stack. Loop thread only.
   void defer(std::function<void()> work);
@@ -94,10 +95,13 @@ class SleepAwaiter {
   std::chrono::milliseconds delay_;
   std::unique_ptr<Timer> timer_;
 };
-inline SleepAwaiter sleep_for(Loop& loop, std::chrono::milliseconds delay) { return SleepAwaiter(loop, delay); }
+inline SleepAwaiter sleep_for(Loop& loop, std::chrono::milliseconds delay) {
+  return SleepAwaiter(loop, delay);
+}
 
-// Something that coroutines of one loop wait for: `co_await signal.wait()` suspends until the next notify(), or answers at once when
-// notify() came since the last wait. wait_for answers false when the time is over first. One waiter at a time.
+// Something that coroutines of one loop wait for: `co_await signal.wait()` suspends until the next notify(),
+// or answers at once when notify() came since the last wait. wait_for answers false when the time is over
+// first. One waiter at a time.
 class Signal {
  public:
   explicit Signal(Loop& loop) : loop_(loop) {}

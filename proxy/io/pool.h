@@ -1,6 +1,7 @@
-// Pool: threads for what may block (disk) or burn (hashing). `co_await pool.run(loop, fn)` gives fn's result back on the loop.
-// Cancelling detaches: fn still runs to its end, with what it owns, and its result is dropped. So fn must own all that it
-// touches: captures by value and by shared_ptr only, never a reference into a frame.
+// Pool: threads for what may block (disk) or burn (hashing). `co_await pool.run(loop, fn)` gives fn's result
+// back on the loop. Cancelling detaches: fn still runs to its end, with what it owns, and its result is
+// dropped. So fn must own all that it touches: captures by value and by shared_ptr only, never a reference
+// into a frame.
 #pragma once
 
 #include <condition_variable>
@@ -45,7 +46,8 @@ class PoolAwaiter {
   using Value = std::invoke_result_t<F>;
   static_assert(!std::is_void_v<Value>, "return something, so that nobody forgets an error");
 
-  PoolAwaiter(Pool& pool, Loop& loop, F fn) : pool_(pool), loop_(loop), state_(std::make_shared<State>(std::move(fn))) {}
+  PoolAwaiter(Pool& pool, Loop& loop, F fn)
+      : pool_(pool), loop_(loop), state_(std::make_shared<State>(std::move(fn))) {}
   PoolAwaiter(const PoolAwaiter&) = delete;
   ~PoolAwaiter() { state_->waiter = {}; }  // loop thread: the completion below runs there too
 

@@ -1,9 +1,11 @@
-// Task<T>: a coroutine that belongs to whoever holds it. It starts when it is awaited or start()ed; destroying it destroys its
-// frame, and with that every awaiter inside, each of which unregisters itself. A Task never leaves the loop that it runs on, and is
-// never destroyed inside one of its own frames (hand it to Loop::bury instead).
+// Task<T>: a coroutine that belongs to whoever holds it. It starts when it is awaited or start()ed;
+// destroying it destroys its frame, and with that every awaiter inside, each of which unregisters itself. A
+// Task never leaves the loop that it runs on, and is never destroyed inside one of its own frames (hand it to
+// Loop::bury instead).
 //
-// No symmetric transfer: g++ 12.2 overflows the stack with it at -O0 and under sanitizers. A child that ends before it ever
-// suspended makes await_suspend answer false; one that ends later resumes its parent by a plain call.
+// No symmetric transfer: g++ 12.2 overflows the stack with it at -O0 and under sanitizers. A child that ends
+// before it ever suspended makes await_suspend answer false; one that ends later resumes its parent by a
+// plain call.
 #pragma once
 
 #include <coroutine>

@@ -60,7 +60,8 @@ void AccessLogFile::write_until_closed() {
   std::unique_lock lock(mutex_);
   std::string batch;
   while (true) {
-    work_.wait_for(lock, std::chrono::seconds(1), [this] { return closing_ || flush_now_ || waiting_.size() >= kFlushBytes; });
+    work_.wait_for(lock, std::chrono::seconds(1),
+                   [this] { return closing_ || flush_now_ || waiting_.size() >= kFlushBytes; });
     flush_now_ = false;
     batch.clear();
     batch.swap(waiting_);
@@ -68,7 +69,8 @@ void AccessLogFile::write_until_closed() {
     if (!batch.empty()) {
       lock.unlock();
       if (!file_.write(batch)) {
-        dropped_lines_.fetch_add(static_cast<uint64_t>(std::count(batch.begin(), batch.end(), '\n')), std::memory_order_relaxed);
+        dropped_lines_.fetch_add(static_cast<uint64_t>(std::count(batch.begin(), batch.end(), '\n')),
+                                 std::memory_order_relaxed);
       }
       lock.lock();
     }

@@ -1,5 +1,6 @@
-// AccessLogFile: an access log that no loop ever waits for. Lines are copied into a buffer; a thread of its own writes the buffer each
-// second, or when 64 KiB have come together. When the disk is stuck and 8 MiB wait, further lines are dropped and counted.
+// AccessLogFile: an access log that no loop ever waits for. Lines are copied into a buffer; a thread of its
+// own writes the buffer each second, or when 64 KiB have come together. When the disk is stuck and 8 MiB
+// wait, further lines are dropped and counted.
 #pragma once
 
 #include <atomic>
@@ -26,12 +27,14 @@ class AccessLogFile {
   AccessLogFile(const AccessLogFile&) = delete;
   AccessLogFile& operator=(const AccessLogFile&) = delete;
 
-  // Takes a finished line, escaped by its format and with its line end. Thread-safe; holds a mutex for the length of a copy.
+  // Takes a finished line, escaped by its format and with its line end. Thread-safe; holds a mutex for the
+  // length of a copy.
   void append(std::string_view line);
-  // Opens the path again, for rotation. Lines that were not written yet go to the new file. Where that fails the old one is kept.
-  // Answers why; empty: done. Thread-safe.
+  // Opens the path again, for rotation. Lines that were not written yet go to the new file. Where that fails
+  // the old one is kept. Answers why; empty: done. Thread-safe.
   std::string reopen();
-  // Returns when all that was appended before has been written or given up. Thread-safe. May wait for the disk.
+  // Returns when all that was appended before has been written or given up. Thread-safe. May wait for the
+  // disk.
   void flush();
 
   // Lines lost: the disk was stuck, full or broken.

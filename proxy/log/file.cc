@@ -10,7 +10,9 @@ namespace entrepot::log {
 
 namespace {
 
-int open_for_append(const std::string& path) { return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644); }
+int open_for_append(const std::string& path) {
+  return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+}
 
 std::string failure(const std::string& path) {
   const int error = errno;
@@ -36,7 +38,8 @@ std::string File::reopen() {
   if (fd_ == 2) return "";
   const int fd = open_for_append(path_);
   if (fd < 0) return failure(path_);
-  // The number stays and means another file from one instant to the next, so that no writer has to be stopped.
+  // The number stays and means another file from one instant to the next, so that no writer has to be
+  // stopped.
   ::dup3(fd, fd_, O_CLOEXEC);
   ::close(fd);
   return "";

@@ -13,10 +13,11 @@ class File {
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
-  // Appends to `path` from now on; "stderr" is that. Answers an error text in nginx's words, and changes nothing then; empty: done.
+  // Appends to `path` from now on; "stderr" is that. Answers an error text in nginx's words, and changes
+  // nothing then; empty: done.
   std::string open(const std::string& path);
-  // Opens the path again. A write() that runs on another thread goes on: each write(2) goes to one file or the other.
-  // If it fails the old file stays.
+  // Opens the path again. A write() that runs on another thread goes on: each write(2) goes to one file or
+  // the other. If it fails the old file stays.
   std::string reopen();
   // Writes all of it, or answers false (disk full, bad disk).
   bool write(std::string_view bytes) noexcept;

@@ -73,7 +73,8 @@ void append_escaped(unsigned char c, std::string& out) {
 }  // namespace
 
 std::string_view to_string(Level level) noexcept {
-  constexpr std::string_view kWords[] = {"debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"};
+  constexpr std::string_view kWords[] = {"debug", "info", "notice", "warn",
+                                         "error", "crit", "alert",  "emerg"};
   return kWords[static_cast<size_t>(level)];
 }
 
@@ -93,7 +94,8 @@ bool enabled(Level level) noexcept { return level >= error_log().level.load(std:
 
 void write(Level level, std::string_view message) noexcept {
   if (!enabled(level)) return;
-  std::string line = "[" + std::string(to_string(level)) + "] " + std::to_string(::getpid()) + "#" + std::to_string(::syscall(SYS_gettid)) + ": ";
+  std::string line = "[" + std::string(to_string(level)) + "] " + std::to_string(::getpid()) + "#" +
+                     std::to_string(::syscall(SYS_gettid)) + ": ";
   line += escaped(message.substr(0, kMaxLineBytes));
   error_log().logger.log(spdlog::level::info, spdlog::string_view_t(line));
 }

@@ -2,8 +2,8 @@
 //
 //   2026/05/01 12:00:00 [error] 4711#4712: connect to 10.0.0.1:443: Connection refused
 //
-// A line can neither be forged nor flood the disk: control characters are written as \xNN, and it ends after 8 KiB.
-// All functions are thread-safe. Before open() lines of level notice and above go to stderr.
+// A line can neither be forged nor flood the disk: control characters are written as \xNN, and it ends after
+// 8 KiB. All functions are thread-safe. Before open() lines of level notice and above go to stderr.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +19,11 @@ inline constexpr size_t kMaxLineBytes = 8 * 1024;
 
 std::string_view to_string(Level level) noexcept;
 
-// From now on lines of at least `level` go to `path` ("stderr": there), appended. Answers why not, as nginx says it, and the log stays
-// as it was: `open() "/var/log/x" failed (13: Permission denied)`. Empty: done.
+// From now on lines of at least `level` go to `path` ("stderr": there), appended. Answers why not, as nginx
+// says it, and the log stays as it was: `open() "/var/log/x" failed (13: Permission denied)`. Empty: done.
 std::string open(const std::string& path, Level level);
-// Opens the same path again: after a rotation the lines go to the new file. If it cannot be opened the old one is kept, and says so.
+// Opens the same path again: after a rotation the lines go to the new file. If it cannot be opened the old
+// one is kept, and says so.
 void reopen();
 
 bool enabled(Level level) noexcept;

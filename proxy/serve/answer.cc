@@ -1,10 +1,10 @@
 // From content to a response: conditions, range, fields, body.
 #include <charconv>
 
+#include "proxy/http/problem.h"
 #include "proxy/serve/blob_body.h"
 #include "proxy/serve/conditional.h"
 #include "proxy/serve/handler.h"
-#include "proxy/serve/problem.h"
 #include "proxy/serve/range.h"
 #include "proxy/serve/request_variables.h"
 #include "resolver/freshness.h"
@@ -23,11 +23,16 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
   uint64_t begin = 0, end = content.prepared->length_bytes;
   if (success) {
     switch (evaluate_conditions(request, validators)) {
-      case Condition::kNotModified: status = 304; break;
-      case Condition::kFailed: status = 412; break;
+      case Condition::kNotModified:
+        status = 304;
+        break;
+      case Condition::kFailed:
+        status = 412;
+        break;
       case Condition::kServe: {
         if (request.method != http::Method::kGet || end == cache::kUnknownLength) break;
-        const RangeDecision range = decide_range(request.field("range"), request.field("if-range"), end, validators, resolver::find(prepared.stored.fields, "date"));
+        const RangeDecision range = decide_range(request.field("range"), request.field("if-range"), end,
+                                                 validators, resolver::find(prepared.stored.fields, "date"));
         if (range.kind == RangeDecision::Kind::kPartial) {
           status = 206;
           begin = range.begin;
@@ -47,21 +52,30 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
     fields_.push_back(field);
   }
   char text[80];
-  const auto keep_number = [&](uint64_t value) { return stream.keep({text, static_cast<size_t>(std::to_chars(text, text + 32, value).ptr - text)}); };
+  const auto keep_number = [&](uint64_t value) {
+    return stream.keep({text, static_cast<size_t>(std::to_chars(text, text + 32, value).ptr - text)});
+  };
   if (!prepared.has_date) fields_.push_back({"date", date_text(stream), true});
   if (prepared.from_upstream) {
-    fields_.push_back({"age", keep_number(static_cast<uint64_t>(resolver::current_age(prepared.stored, tools_.loop.wall_seconds()))), true});
+    fields_.push_back({"age",
+                       keep_number(static_cast<uint64_t>(
+                           resolver::current_age(prepared.stored, tools_.loop.wall_seconds()))),
+                       true});
     fields_.push_back({"cache-status", cache_status_text(content.status), false});
   }
   if (status == 206 || status == 416) {
     const std::string range = status == 416 ? "bytes */" + prepared.length_text
-                                            : "bytes " + std::to_string(begin) + "-" + std::to_string(end - 1) + "/" + prepared.length_text;
+                                            : "bytes " + std::to_string(begin) + "-" +
+                                                  std::to_string(end - 1) + "/" + prepared.length_text;
     fields_.push_back({"content-range", stream.keep(range), true});
   }
   const bool has_content = status != 304 && status != 412 && status != 416;
-  const uint64_t length = !has_content ? 0 : end == cache::kUnknownLength ? http::ResponseHead::kNoLength : end - begin;
+  const uint64_t length = !has_content                   ? 0
+                          : end == cache::kUnknownLength ? http::ResponseHead::kNoLength
+                                                         : end - begin;
   if (status != 304 && length != http::ResponseHead::kNoLength) {
-    fields_.push_back({"content-length", status == 200 ? std::string_view(prepared.length_text) : keep_number(length), true});
+    fields_.push_back({"content-length",
+                       status == 200 ? std::string_view(prepared.length_text) : keep_number(length), true});
   }
   add_configured(stream, place, status);
 
@@ -73,10 +87,12 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
   send_content(stream, content, head, begin, end, status != 206);
 }
 
-void Handler::send_content(http::Stream& stream, const Content& content, const http::ResponseHead& head, uint64_t begin, uint64_t end, bool whole) {
+void Handler::send_content(http::Stream& stream, const Content& content, const http::ResponseHead& head,
+                           uint64_t begin, uint64_t end, bool whole) {
   if (content.watch) {
     fill::DemandHold demand(content.watch->fill(), begin, end);
-    auto body = std::make_unique<BlobBody>(tools_.chunks, content.watch, begin, end, whole, std::move(demand), nullptr);
+    auto body = std::make_unique<BlobBody>(tools_.chunks, content.watch, begin, end, whole, std::move(demand),
+                                           nullptr);
     return stream.respond(head, std::move(body), content.prepared);
   }
   if (const auto bytes = content.blob->inline_bytes(); !bytes.empty() || begin == end) {
@@ -87,18 +103,22 @@ void Handler::send_content(http::Stream& stream, const Content& content, const h
     tools_.counters.corrupt.fetch_add(1, std::memory_order_relaxed);
     if (cache) cache->quarantine(blob, "a chunk does not match its checksum");
   };
-  stream.respond(head, std::make_unique<BlobBody>(tools_.chunks, content.blob, begin, end, std::move(on_corrupt)), content.prepared);
+  stream.respond(head,
+                 std::make_unique<BlobBody>(tools_.chunks, content.blob, begin, end, std::move(on_corrupt)),
+                 content.prepared);
 }
 
 std::shared_ptr<const void> Handler::both(const Content& content) {
-  return std::make_shared<std::pair<std::shared_ptr<const PreparedResponse>, std::shared_ptr<cache::Blob>>>(content.prepared, content.blob);
+  return std::make_shared<std::pair<std::shared_ptr<const PreparedResponse>, std::shared_ptr<cache::Blob>>>(
+      content.prepared, content.blob);
 }
 
 void Handler::add_configured(http::Stream& stream, const Place& place, int status) {
   if (place.conf->add_headers.empty()) return;
   const auto path = parse_request_path(stream.request().target).value_or(RequestPath{});
   const RequestVariables variables(stream, place, path);
-  static constexpr int kStatuses[] = {200, 201, 204, 206, 301, 302, 303, 304, 307, 308};  // nginx's list for add_header without `always`
+  static constexpr int kStatuses[] = {200, 201, 204, 206, 301, 302,
+                                      303, 304, 307, 308};  // nginx's list for add_header without `always`
   const bool usual = std::find(std::begin(kStatuses), std::end(kStatuses), status) != std::end(kStatuses);
   for (const auto& header : place.conf->add_headers) {
     if (!header.always && !usual) continue;
@@ -108,10 +128,10 @@ void Handler::add_configured(http::Stream& stream, const Place& place, int statu
   }
 }
 
-void Handler::refuse(http::Stream& stream, const Place* place, int status, std::string_view error, std::string_view detail,
-                     std::initializer_list<http::Field> extra) {
+void Handler::refuse(http::Stream& stream, const Place* place, int status, std::string_view error,
+                     std::string_view detail, std::initializer_list<http::Field> extra) {
   tools_.counters.errors.fetch_add(1, std::memory_order_relaxed);
-  const std::string_view body = stream.keep(problem_body(status, error, detail));
+  const std::string_view body = stream.keep(http::problem_body(status, error, detail));
   fields_.assign(extra);
   fields_.push_back({"content-type", "application/problem+json", false});
   fields_.push_back({"content-length", stream.keep(std::to_string(body.size())), true});

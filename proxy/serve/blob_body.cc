@@ -6,12 +6,22 @@ namespace entrepot::serve {
 
 using cache::FillPhase;
 
-BlobBody::BlobBody(ChunkCache& chunks, std::shared_ptr<cache::Blob> blob, uint64_t begin, uint64_t end, OnCorrupt on_corrupt)
-    : chunks_(chunks), blob_(std::move(blob)), position_(begin), end_(end), on_corrupt_(std::move(on_corrupt)) {}
+BlobBody::BlobBody(ChunkCache& chunks, std::shared_ptr<cache::Blob> blob, uint64_t begin, uint64_t end,
+                   OnCorrupt on_corrupt)
+    : chunks_(chunks),
+      blob_(std::move(blob)),
+      position_(begin),
+      end_(end),
+      on_corrupt_(std::move(on_corrupt)) {}
 
-BlobBody::BlobBody(ChunkCache& chunks, std::shared_ptr<fill::FillWatch> watch, uint64_t begin, uint64_t end, bool whole,
-                   fill::DemandHold demand, OnCorrupt on_corrupt)
-    : chunks_(chunks), position_(begin), end_(end), whole_(whole), on_corrupt_(std::move(on_corrupt)), demand_(std::move(demand)) {
+BlobBody::BlobBody(ChunkCache& chunks, std::shared_ptr<fill::FillWatch> watch, uint64_t begin, uint64_t end,
+                   bool whole, fill::DemandHold demand, OnCorrupt on_corrupt)
+    : chunks_(chunks),
+      position_(begin),
+      end_(end),
+      whole_(whole),
+      on_corrupt_(std::move(on_corrupt)),
+      demand_(std::move(demand)) {
   reader_ = std::make_unique<fill::FillWatch::Reader>(std::move(watch), [this] {
     if (stream_) stream_->body_ready();
   });

@@ -16,11 +16,12 @@ class BlobBody final : public http::Body {
   using OnCorrupt = std::function<void(const cache::Blob&)>;
 
   // Bytes [begin, end) of a blob whose bytes are all there.
-  BlobBody(ChunkCache& chunks, std::shared_ptr<cache::Blob> blob, uint64_t begin, uint64_t end, OnCorrupt on_corrupt);
-  // Bytes [begin, end) of a blob that a Fill is bringing in; end may be cache::kUnknownLength. `whole`: the client will take what it
-  // gets for the whole blob, so the tail is held until the digest matches.
-  BlobBody(ChunkCache& chunks, std::shared_ptr<fill::FillWatch> watch, uint64_t begin, uint64_t end, bool whole, fill::DemandHold demand,
+  BlobBody(ChunkCache& chunks, std::shared_ptr<cache::Blob> blob, uint64_t begin, uint64_t end,
            OnCorrupt on_corrupt);
+  // Bytes [begin, end) of a blob that a Fill is bringing in; end may be cache::kUnknownLength. `whole`: the
+  // client will take what it gets for the whole blob, so the tail is held until the digest matches.
+  BlobBody(ChunkCache& chunks, std::shared_ptr<fill::FillWatch> watch, uint64_t begin, uint64_t end,
+           bool whole, fill::DemandHold demand, OnCorrupt on_corrupt);
 
   Piece peek(size_t max) override;
   void consume(size_t n) override { position_ += n; }

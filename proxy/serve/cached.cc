@@ -11,13 +11,14 @@ using cache::kUnknownLength;
 
 namespace {
 
-constexpr int kMaxRounds = 6;                              // a fill may end under its readers; each round asks anew
-constexpr uint64_t kFirstPartLimit = 4;                    // slices in the first question; the rest follows by demand
+constexpr int kMaxRounds = 6;            // a fill may end under its readers; each round asks anew
+constexpr uint64_t kFirstPartLimit = 4;  // slices in the first question; the rest follows by demand
 
 // What the first question to the upstream is about.
 fill::Part first_part(const http::Request& request, uint64_t slice_bytes) {
   const auto range = parse_single_range(request.field("range"));
-  if (!range || slice_bytes == 0 || request.method != http::Method::kGet || request.has("if-range")) return {};
+  if (!range || slice_bytes == 0 || request.method != http::Method::kGet || request.has("if-range"))
+    return {};
   if (range->suffix) return {0, kUnknownLength, suffix_to_ask(*range->suffix)};
   if (range->first == 0 && !range->last) return {};
   const uint64_t begin = range->first / slice_bytes * slice_bytes;
@@ -39,7 +40,8 @@ bool holds_all(const cache::Blob& blob, const http::Request& request) {
   const uint64_t length = blob.length_bytes();
   const auto range = parse_single_range(request.field("range"));
   if (!range || length == kUnknownLength || request.method != http::Method::kGet) return false;
-  const uint64_t begin = range->suffix ? length - std::min(*range->suffix, length) : std::min(range->first, length);
+  const uint64_t begin =
+      range->suffix ? length - std::min(*range->suffix, length) : std::min(range->first, length);
   const uint64_t end = range->suffix || !range->last ? length : std::min(*range->last + 1, length);
   return blob.readable_end(begin) >= end;
 }
@@ -54,7 +56,8 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
   Error error = Error::kCancelled;
 
   for (int round = 0; round < kMaxRounds; ++round) {
-    std::shared_ptr<cache::Fill> fill = request.method == http::Method::kHead ? nullptr : cache->running(asked->name);
+    std::shared_ptr<cache::Fill> fill =
+        request.method == http::Method::kHead ? nullptr : cache->running(asked->name);
     bool leader = false;
     fill::FillPlan plan;
     auto handover = std::make_shared<fill::Handover>();
@@ -63,7 +66,8 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
       const uint64_t generation = cache->generation(asked->hash);
       auto look = [cache, name = asked->name] { return cache->lookup(name); };
       std::optional<cache::StoredName> stored = co_await tools_.pool.run(tools_.loop, std::move(look));
-      std::optional<resolver::StoredResponse> response = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
+      std::optional<resolver::StoredResponse> response =
+          stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
       if (response && stored->blob && serve_stored(stream, *asked, *stored, *response, generation)) co_return;
       if (request.has("authorization")) {
         co_await serve_pass(stream, std::move(asked), CacheStatus::kBypass);
@@ -101,7 +105,8 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
     if (fill->phase() == FillPhase::kMerged) {
       const auto other = fill->merged_into();
       if (!other) {
-        asked->validated = true;  // a 304, or a digest that was stored already: what the index says now is the answer
+        asked->validated =
+            true;  // a 304, or a digest that was stored already: what the index says now is the answer
         continue;
       }
       fill = other;
@@ -126,46 +131,57 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
     }
     error = fill->error();
     trouble = fill->reason();
-    const bool again = error == Error::kCancelled || (error == Error::kValidatorChanged && round + 1 < kMaxRounds);
+    const bool again =
+        error == Error::kCancelled || (error == Error::kValidatorChanged && round + 1 < kMaxRounds);
     if (!again) break;
   }
   refuse_upstream(stream, &place, error, trouble);
 }
 
 // Answers from the index where that can be done without the upstream.
-bool Handler::serve_stored(http::Stream& stream, Asked& asked, const cache::StoredName& stored, resolver::StoredResponse& response, uint64_t generation) {
+bool Handler::serve_stored(http::Stream& stream, Asked& asked, const cache::StoredName& stored,
+                           resolver::StoredResponse& response, uint64_t generation) {
   const std::time_t now = tools_.loop.wall_seconds();
   const bool immutable = asked.classified.cls == resolver::Class::kDigest;
-  const bool usable = immutable || resolver::is_fresh(response, now) || (asked.validated && response.response_time >= asked.at);
+  const bool usable = immutable || resolver::is_fresh(response, now) ||
+                      (asked.validated && response.response_time >= asked.at);
   if (!usable) return false;
   const bool whole = stored.blob->state() == cache::BlobState::kVerified;
   if (!whole && !holds_all(*stored.blob, stream.request())) return false;
   tools_.counters.hits.fetch_add(1, std::memory_order_relaxed);
   const auto digest = stored.blob->digest();
-  const std::time_t fresh_until = immutable ? now + 365 * 86400 : now + resolver::freshness_lifetime(response) - resolver::current_age(response, now);
+  const std::time_t fresh_until =
+      immutable ? now + 365 * 86400
+                : now + resolver::freshness_lifetime(response) - resolver::current_age(response, now);
   auto prepared = PreparedResponse::make(std::move(response), stored.blob->length_bytes(), digest);
   if (whole) {
     asked.place->cache->touch(*stored.blob);
     const size_t in_memory = stored.blob->inline_bytes().size();
     auto small = in_memory > 0 ? stored.blob : nullptr;
-    auto hot = std::make_shared<Hot>(Hot{prepared, stored.blob, std::move(small), asked.place->cache, generation, fresh_until, now});
+    auto hot = std::make_shared<Hot>(
+        Hot{prepared, stored.blob, std::move(small), asked.place->cache, generation, fresh_until, now});
     const size_t bytes = 1024 + in_memory;
     if (fresh_until > now) hot_.insert(asked.hash, asked.name.text, std::move(hot), bytes);
   }
-  const CacheStatus status = !whole ? CacheStatus::kHitUnverified : asked.validated ? CacheStatus::kRevalidated : CacheStatus::kHit;
+  const CacheStatus status = !whole            ? CacheStatus::kHitUnverified
+                             : asked.validated ? CacheStatus::kRevalidated
+                                               : CacheStatus::kHit;
   answer(stream, *asked.place, Content{prepared, stored.blob, nullptr, asked.place->cache, status});
   return true;
 }
 
 // Answers from a fill whose head is known.
-void Handler::serve_filling(http::Stream& stream, const Asked& asked, const std::shared_ptr<fill::FillWatch>& watch, bool leader) {
+void Handler::serve_filling(http::Stream& stream, const Asked& asked,
+                            const std::shared_ptr<fill::FillWatch>& watch, bool leader) {
   auto& counter = leader ? tools_.counters.misses : tools_.counters.collapsed;
   counter.fetch_add(1, std::memory_order_relaxed);
   const cache::Fill& fill = *watch->fill();
   auto response = resolver::StoredResponse::decode(fill.head().metadata);
   if (!response) return refuse(stream, asked.place, 500, "internal", "the stored response cannot be read");
   auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt);
-  answer(stream, *asked.place, Content{prepared, fill.blob(), watch, asked.place->cache, leader ? CacheStatus::kMiss : CacheStatus::kCollapsed});
+  answer(stream, *asked.place,
+         Content{prepared, fill.blob(), watch, asked.place->cache,
+                 leader ? CacheStatus::kMiss : CacheStatus::kCollapsed});
 }
 
 fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill) {
@@ -177,7 +193,9 @@ fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::s
   plan.fill = std::move(fill);
   plan.first = first_part(stream.request(), place.conf->slice_bytes);
   plan.url_digest = asked.classified.digest;
-  plan.conf_lifetime = [config = asked.config, conf = place.conf](int status) { return conf_lifetime(*conf, status); };
+  plan.conf_lifetime = [config = asked.config, conf = place.conf](int status) {
+    return conf_lifetime(*conf, status);
+  };
   return plan;
 }
 

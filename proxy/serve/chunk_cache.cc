@@ -40,7 +40,8 @@ Result<std::span<const std::byte>> ChunkCache::get(const Blob& blob, uint64_t of
       if (auto read = blob.read(chunk, from, {slot.data.get() + from, to - from}, ReadWait::kNever); !read) {
         return read.error();
       }
-      const std::span<const std::byte> bytes{slot.data.get() + from, std::min<size_t>(to, until - start) - from};
+      const std::span<const std::byte> bytes{slot.data.get() + from,
+                                             std::min<size_t>(to, until - start) - from};
       slot.valid = 0;
       return bytes;
     }
@@ -49,7 +50,8 @@ Result<std::span<const std::byte>> ChunkCache::get(const Blob& blob, uint64_t of
       return read.error();
     }
   }
-  return std::span<const std::byte>{slot.data.get() + from, std::min<size_t>(slot.valid, until - start) - from};
+  return std::span<const std::byte>{slot.data.get() + from,
+                                    std::min<size_t>(slot.valid, until - start) - from};
 }
 
 Result<void> ChunkCache::extend(Slot& slot, const Blob& blob, size_t to, ReadWait wait) {
@@ -60,8 +62,8 @@ Result<void> ChunkCache::extend(Slot& slot, const Blob& blob, size_t to, ReadWai
   return {};
 }
 
-std::unique_ptr<ChunkCache::Load> ChunkCache::load(std::shared_ptr<Blob> blob, uint64_t offset, uint64_t until,
-                                                   std::function<void(Result<void>)> ready) {
+std::unique_ptr<ChunkCache::Load> ChunkCache::load(std::shared_ptr<Blob> blob, uint64_t offset,
+                                                   uint64_t until, std::function<void(Result<void>)> ready) {
   const uint64_t chunk = offset / kChunkBytes;
   const Key key{blob->serial(), chunk};
   auto& reading = readings_[key];
@@ -74,28 +76,32 @@ std::unique_ptr<ChunkCache::Load> ChunkCache::load(std::shared_ptr<Blob> blob, u
   const bool from_start = blob->readable_end(start) > offset;
   const size_t to = std::min<uint64_t>(std::max(blob->readable_end(offset), until) - start, capacity);
   const size_t from = from_start ? 0 : offset - start;
-  pool_.submit([this, alive = alive_, &loop = loop_, blob = std::move(blob), key, capacity, from, to, reading] {
-    // Reading warms the page cache too, so even where the result cannot be kept (a chunk without its start) get() goes on.
-    auto data = std::shared_ptr<std::byte[]>(new std::byte[capacity]);
-    Result<void> read = blob->read(key.chunk, from, {data.get() + from, to - from}, ReadWait::kDisk);
-    if (read && from == 0 && whole_and_rotten(*blob, key.chunk, {data.get(), to}, capacity)) read = Error::kCorrupt;
-    loop.post([this, alive, key, capacity, from, to, reading, read, data] {
-      if (!*alive) return;
-      reading->ended = true;
-      readings_.erase(key);
-      if (read && from == 0) {
-        Slot& slot = slot_for(key, capacity);
-        if (slot.valid < to) {
-          std::copy_n(data.get(), to, slot.data.get());
-          slot.valid = to;
-        }
-      }
-      auto waiters = reading->waiters;  // a waiter may unregister others while it runs
-      for (Load* waiter : waiters) {
-        if (std::find(reading->waiters.begin(), reading->waiters.end(), waiter) != reading->waiters.end()) waiter->ready_(read);
-      }
-    });
-  });
+  pool_.submit(
+      [this, alive = alive_, &loop = loop_, blob = std::move(blob), key, capacity, from, to, reading] {
+        // Reading warms the page cache too, so even where the result cannot be kept (a chunk without its
+        // start) get() goes on.
+        auto data = std::shared_ptr<std::byte[]>(new std::byte[capacity]);
+        Result<void> read = blob->read(key.chunk, from, {data.get() + from, to - from}, ReadWait::kDisk);
+        if (read && from == 0 && whole_and_rotten(*blob, key.chunk, {data.get(), to}, capacity))
+          read = Error::kCorrupt;
+        loop.post([this, alive, key, capacity, from, to, reading, read, data] {
+          if (!*alive) return;
+          reading->ended = true;
+          readings_.erase(key);
+          if (read && from == 0) {
+            Slot& slot = slot_for(key, capacity);
+            if (slot.valid < to) {
+              std::copy_n(data.get(), to, slot.data.get());
+              slot.valid = to;
+            }
+          }
+          auto waiters = reading->waiters;  // a waiter may unregister others while it runs
+          for (Load* waiter : waiters) {
+            if (std::find(reading->waiters.begin(), reading->waiters.end(), waiter) != reading->waiters.end())
+              waiter->ready_(read);
+          }
+        });
+      });
   return handle;
 }
 

@@ -1,5 +1,6 @@
-// ChunkCache: a worker's verified chunks of larger blobs, shared by all its streams. A stream that waits for its client holds no
-// bytes: it finds its chunk here again, or reads (and verifies) it once more. Loop thread only.
+// ChunkCache: a worker's verified chunks of larger blobs, shared by all its streams. A stream that waits for
+// its client holds no bytes: it finds its chunk here again, or reads (and verifies) it once more. Loop thread
+// only.
 #pragma once
 
 #include <cstddef>
@@ -20,16 +21,17 @@ namespace entrepot::serve {
 
 class ChunkCache {
  public:
-  ChunkCache(io::Loop& loop, io::Pool& pool, size_t limit_bytes) : loop_(loop), pool_(pool), limit_bytes_(limit_bytes) {}
+  ChunkCache(io::Loop& loop, io::Pool& pool, size_t limit_bytes)
+      : loop_(loop), pool_(pool), limit_bytes_(limit_bytes) {}
   ~ChunkCache();
 
-  // The bytes of `blob` from `offset` up to the end of its chunk or `until` (an offset), whichever comes first. Valid until the next
-  // call of get or load. Errors: kWouldBlock (not in the page cache: call load), kCorrupt (the chunk does not match its checksum),
-  // kIo. REQUIRES: [offset, until) is readable.
+  // The bytes of `blob` from `offset` up to the end of its chunk or `until` (an offset), whichever comes
+  // first. Valid until the next call of get or load. Errors: kWouldBlock (not in the page cache: call load),
+  // kCorrupt (the chunk does not match its checksum), kIo. REQUIRES: [offset, until) is readable.
   Result<std::span<const std::byte>> get(const cache::Blob& blob, uint64_t offset, uint64_t until);
 
-  // Reads the chunk that holds `offset` on the pool, then calls `ready` on this loop with how it went. Several loads of one chunk
-  // are one read. The token unregisters `ready` in its destructor.
+  // Reads the chunk that holds `offset` on the pool, then calls `ready` on this loop with how it went.
+  // Several loads of one chunk are one read. The token unregisters `ready` in its destructor.
   class Load;
   [[nodiscard]] std::unique_ptr<Load> load(std::shared_ptr<cache::Blob> blob, uint64_t offset, uint64_t until,
                                            std::function<void(Result<void>)> ready);
@@ -42,7 +44,9 @@ class ChunkCache {
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {
-    size_t operator()(const Key& k) const noexcept { return k.serial * 0x9E3779B97F4A7C15ull ^ k.chunk * 0xC2B2AE3D27D4EB4Full; }
+    size_t operator()(const Key& k) const noexcept {
+      return k.serial * 0x9E3779B97F4A7C15ull ^ k.chunk * 0xC2B2AE3D27D4EB4Full;
+    }
   };
   struct Slot {
     Key key;

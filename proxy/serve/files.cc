@@ -30,14 +30,19 @@ io::Task<void> Handler::serve_file(http::Stream& stream, std::unique_ptr<Asked> 
   if (!opened.file) {
     const bool forbidden = opened.error == FileError::kForbidden || opened.error == FileError::kIsDirectory;
     const int status = opened.error == FileError::kNotFound ? 404 : forbidden ? 403 : 500;
-    refuse(stream, &place, status, status == 404 ? "not-found" : status == 403 ? "forbidden" : "io", "no file is served under this path");
+    refuse(stream, &place, status,
+           status == 404   ? "not-found"
+           : status == 403 ? "forbidden"
+                           : "io",
+           "no file is served under this path");
     co_return;
   }
   resolver::StoredResponse response;
   response.fields = {{"content-type", std::string(media_type(*place.conf, path))},
                      {"last-modified", resolver::format_http_date(opened.file->modified)},
                      {"etag", opened.file->etag}};
-  auto prepared = PreparedResponse::make(std::move(response), opened.file->blob->length_bytes(), std::nullopt, false);
+  auto prepared =
+      PreparedResponse::make(std::move(response), opened.file->blob->length_bytes(), std::nullopt, false);
   const Content content{std::move(prepared), opened.file->blob, nullptr, nullptr, CacheStatus::kNone};
   answer(stream, place, content);
 }

@@ -15,7 +15,8 @@ constexpr std::time_t kTouchEverySeconds = 60;
 
 }  // namespace
 
-Handler::Handler(Tools tools, std::shared_ptr<Site> site) : tools_(std::move(tools)), site_(std::move(site)), hot_(kHotEntries, kHotBytes) {}
+Handler::Handler(Tools tools, std::shared_ptr<Site> site)
+    : tools_(std::move(tools)), site_(std::move(site)), hot_(kHotEntries, kHotBytes) {}
 Handler::~Handler() = default;
 
 void Handler::replace_site(std::shared_ptr<Site> site) {
@@ -32,12 +33,15 @@ void Handler::on_request(http::Stream& stream) noexcept {
   auto path = parse_request_path(request.target);
   std::string_view host = request.authority;
   const size_t colon = host.rfind(':');
-  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) host = host.substr(0, colon);
+  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos)
+    host = host.substr(0, colon);
   lowered_.assign(host);
-  std::transform(lowered_.begin(), lowered_.end(), lowered_.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(lowered_.begin(), lowered_.end(), lowered_.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   const Place& place = site_->find(stream.listener_tag(), lowered_, path ? path->path() : "/");
   stream.place = &place;
-  if (!path) return refuse(stream, &place, 400, "malformed", "the request target is not a path that can be resolved");
+  if (!path)
+    return refuse(stream, &place, 400, "malformed", "the request target is not a path that can be resolved");
 
   if (place.return_) return serve_return(stream, place, *path);
   if (request.method == http::Method::kOther) {
@@ -84,7 +88,8 @@ bool Handler::serve_hit(http::Stream& stream, const Place& place) {
   if (!hot || hot->cache.get() != place.cache.get()) return false;
   const std::time_t now = tools_.loop.wall_seconds();
   auto blob = hot->blob.lock();
-  if (!blob || blob->retired() || now >= hot->fresh_until || hot->generation != hot->cache->generation(hash)) {
+  if (!blob || blob->retired() || now >= hot->fresh_until ||
+      hot->generation != hot->cache->generation(hash)) {
     hot_.erase(hash, name_.text);
     return false;
   }

@@ -1,8 +1,10 @@
 // Handler: a request's way, from the parser's callback to the response. One per worker; loop thread only.
 //
 //   on_request -> place (site.h) -> return | file | pass through | hit from the hot table, answered at once
-//                                                               | miss: a coroutine that the stream owns (cached.cc):
-//                                                                 index -> running fill -> claim -> head -> body
+//                                                               | miss: a coroutine that the stream owns
+//                                                               (cached.cc):
+//                                                                 index -> running fill -> claim -> head ->
+//                                                                 body
 #pragma once
 
 #include <memory>
@@ -31,7 +33,7 @@ struct HandlerCounters {  // read by other threads
 struct Content {
   std::shared_ptr<const PreparedResponse> prepared;
   std::shared_ptr<cache::Blob> blob;
-  std::shared_ptr<fill::FillWatch> watch;   // while the blob is arriving
+  std::shared_ptr<fill::FillWatch> watch;  // while the blob is arriving
   std::shared_ptr<cache::Cache> cache;
   CacheStatus status;
 };
@@ -71,8 +73,8 @@ class Handler final : public http::RequestHandler {
   };
   struct Hot {
     std::shared_ptr<const PreparedResponse> prepared;
-    std::weak_ptr<cache::Blob> blob;        // the store decides which files stay open
-    std::shared_ptr<cache::Blob> small;     // the same, where its bytes are in memory
+    std::weak_ptr<cache::Blob> blob;     // the store decides which files stay open
+    std::shared_ptr<cache::Blob> small;  // the same, where its bytes are in memory
     std::shared_ptr<cache::Cache> cache;
     uint64_t generation = 0;
     std::time_t fresh_until = 0;
@@ -85,9 +87,10 @@ class Handler final : public http::RequestHandler {
 
   // cached.cc
   io::Task<void> serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked);
-  bool serve_stored(http::Stream& stream, Asked& asked, const cache::StoredName& stored, resolver::StoredResponse& response,
-                    uint64_t generation);
-  void serve_filling(http::Stream& stream, const Asked& asked, const std::shared_ptr<fill::FillWatch>& watch, bool leader);
+  bool serve_stored(http::Stream& stream, Asked& asked, const cache::StoredName& stored,
+                    resolver::StoredResponse& response, uint64_t generation);
+  void serve_filling(http::Stream& stream, const Asked& asked, const std::shared_ptr<fill::FillWatch>& watch,
+                     bool leader);
   fill::FillPlan plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill);
 
   // passing.cc
@@ -101,18 +104,19 @@ class Handler final : public http::RequestHandler {
 
   // answer.cc
   void answer(http::Stream& stream, const Place& place, const Content& content);
-  void send_content(http::Stream& stream, const Content& content, const http::ResponseHead& head, uint64_t begin, uint64_t end, bool whole);
+  void send_content(http::Stream& stream, const Content& content, const http::ResponseHead& head,
+                    uint64_t begin, uint64_t end, bool whole);
   static std::shared_ptr<const void> both(const Content& content);
   void add_configured(http::Stream& stream, const Place& place, int status);
-  void refuse(http::Stream& stream, const Place* place, int status, std::string_view error, std::string_view detail,
-              std::initializer_list<http::Field> extra = {});
+  void refuse(http::Stream& stream, const Place* place, int status, std::string_view error,
+              std::string_view detail, std::initializer_list<http::Field> extra = {});
   std::string_view date_text(http::Stream& stream);
 
   Tools tools_;
   std::shared_ptr<Site> site_;
   std::vector<std::shared_ptr<Site>> old_sites_;  // that running requests still hold
   cache::HotTable<Hot> hot_;
-  cache::Name name_;                    // scratch of the request in hand
+  cache::Name name_;  // scratch of the request in hand
   std::string lowered_;
   std::vector<http::Field> fields_;
   std::string date_;

@@ -34,7 +34,8 @@ io::Task<void> PassBody::pump() {
 
 http::Body::Piece PassBody::peek(size_t max) {
   if (state_ != State::kBytes) return {state_, {}};
-  return {State::kBytes, std::span<const std::byte>(piece_).subspan(given_, std::min(max, piece_.size() - given_))};
+  return {State::kBytes,
+          std::span<const std::byte>(piece_).subspan(given_, std::min(max, piece_.size() - given_))};
 }
 
 void PassBody::consume(size_t n) {

@@ -1,4 +1,5 @@
-// PassBody: a response body that comes straight from the upstream and is not stored. Holds at most one piece; the upstream waits.
+// PassBody: a response body that comes straight from the upstream and is not stored. Holds at most one piece;
+// the upstream waits.
 #pragma once
 
 #include "proxy/http/stream.h"
@@ -8,7 +9,8 @@ namespace entrepot::serve {
 
 class PassBody final : public http::Body {
  public:
-  PassBody(io::Loop& loop, upstream::Exchange exchange) : loop_(loop), exchange_(std::move(exchange)), taken_(loop) {}
+  PassBody(io::Loop& loop, upstream::Exchange exchange)
+      : loop_(loop), exchange_(std::move(exchange)), taken_(loop) {}
   ~PassBody() override;
 
   void attach(http::Stream& stream) override;

@@ -13,12 +13,14 @@ namespace {
 
 // What of a client's request may reach an upstream. Requests are built from these, never copied.
 constexpr std::string_view kForStoring[] = {"accept", "accept-language", "user-agent"};
-constexpr std::string_view kForPassing[] = {"accept",        "accept-encoding", "accept-language",   "authorization",       "cache-control",
-                                            "cookie",        "if-match",        "if-modified-since", "if-none-match",       "if-range",
-                                            "if-unmodified-since", "pragma",    "range",             "referer",             "user-agent"};
+constexpr std::string_view kForPassing[] = {
+    "accept",   "accept-encoding",   "accept-language", "authorization", "cache-control",       "cookie",
+    "if-match", "if-modified-since", "if-none-match",   "if-range",      "if-unmodified-since", "pragma",
+    "range",    "referer",           "user-agent"};
 
 bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return (x | 0x20) == (y | 0x20); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return (x | 0x20) == (y | 0x20); });
 }
 
 }  // namespace
@@ -34,23 +36,28 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
 
   const auto& set = place.conf->proxy_set_headers;
   const auto is_set = [&set](std::string_view name) {
-    return std::any_of(set.begin(), set.end(), [name](const auto& header) { return same_name(header.name, name); });
+    return std::any_of(set.begin(), set.end(),
+                       [name](const auto& header) { return same_name(header.name, name); });
   };
   if (!is_set("host")) origin.fields.emplace_back("Host", place.pass->host);
   const RequestVariables variables(stream, place, asked.path);
   for (const auto& header : set) {
     std::string value;
     header.value.expand(variables, value);
-    if (!value.empty() && !same_name(header.name, "connection")) origin.fields.emplace_back(header.name, std::move(value));
+    if (!value.empty() && !same_name(header.name, "connection"))
+      origin.fields.emplace_back(header.name, std::move(value));
   }
-  const std::span<const std::string_view> allowed = for_cache ? std::span<const std::string_view>(kForStoring) : kForPassing;
+  const std::span<const std::string_view> allowed =
+      for_cache ? std::span<const std::string_view>(kForStoring) : kForPassing;
   for (const auto& field : request.fields) {
-    if (std::find(allowed.begin(), allowed.end(), field.name) == allowed.end() || is_set(field.name)) continue;
+    if (std::find(allowed.begin(), allowed.end(), field.name) == allowed.end() || is_set(field.name))
+      continue;
     origin.fields.emplace_back(field.name, field.value);
   }
   // The exact bytes are what is stored.
   if (for_cache) origin.fields.emplace_back("Accept-Encoding", "identity");
-  origin.fields.emplace_back("Via", request.version == http::Version::kHttp2 ? "2.0 entrepot" : "1.1 entrepot");
+  origin.fields.emplace_back("Via",
+                             request.version == http::Version::kHttp2 ? "2.0 entrepot" : "1.1 entrepot");
   return origin;
 }
 
@@ -58,7 +65,8 @@ io::Task<void> Handler::serve_pass(http::Stream& stream, std::unique_ptr<Asked> 
   tools_.counters.passed.fetch_add(1, std::memory_order_relaxed);
   stream.cache_status = nginx_word(status);
   const fill::Origin origin = origin_of(stream, *asked, false);
-  const auto servers = fill::servers_in_order(*origin.pass->upstream, tools_.counters.passed.load(std::memory_order_relaxed));
+  const auto servers =
+      fill::servers_in_order(*origin.pass->upstream, tools_.counters.passed.load(std::memory_order_relaxed));
   const bool head_only = stream.request().method == http::Method::kHead;
   std::string trouble = "no server of the upstream group is up";
   Error error = Error::kConnect;
@@ -78,7 +86,8 @@ io::Task<void> Handler::serve_pass(http::Stream& stream, std::unique_ptr<Asked> 
 }
 
 // The head has come: it goes out, the body follows.
-void Handler::relay(http::Stream& stream, const Place& place, upstream::Exchange exchange, CacheStatus status) {
+void Handler::relay(http::Stream& stream, const Place& place, upstream::Exchange exchange,
+                    CacheStatus status) {
   const upstream::UpstreamHead& head = exchange.received_head();
   stream.upstream_note = exchange.address();
   stream.cache_status = nginx_word(status);
@@ -100,7 +109,8 @@ void Handler::relay(http::Stream& stream, const Place& place, upstream::Exchange
 }
 
 // A failed upstream: 504 when it was silent for too long, 502 for anything else.
-void Handler::refuse_upstream(http::Stream& stream, const Place* place, Error error, const std::string& trouble) {
+void Handler::refuse_upstream(http::Stream& stream, const Place* place, Error error,
+                              const std::string& trouble) {
   tools_.log_error(std::string(stream.request().target) + ": upstream: " + trouble);
   refuse(stream, place, error == Error::kTimeout ? 504 : 502, to_string(error), trouble);
 }

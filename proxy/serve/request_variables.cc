@@ -12,9 +12,12 @@ namespace {
 
 std::string_view protocol_name(http::Version version) {
   switch (version) {
-    case http::Version::kHttp10: return "HTTP/1.0";
-    case http::Version::kHttp11: return "HTTP/1.1";
-    case http::Version::kHttp2: return "HTTP/2.0";
+    case http::Version::kHttp10:
+      return "HTTP/1.0";
+    case http::Version::kHttp11:
+      return "HTTP/1.1";
+    case http::Version::kHttp2:
+      return "HTTP/2.0";
   }
   return {};
 }
@@ -30,13 +33,19 @@ std::string formatted_time(const char* format) {
 std::string seconds_since(io::Clock::time_point start) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(io::Clock::now() - start).count();
   char text[32];
-  return std::string(text, static_cast<size_t>(std::snprintf(text, sizeof(text), "%ld.%03ld", static_cast<long>(ms / 1000), static_cast<long>(ms % 1000))));
+  return std::string(
+      text, static_cast<size_t>(std::snprintf(text, sizeof(text), "%ld.%03ld", static_cast<long>(ms / 1000),
+                                              static_cast<long>(ms % 1000))));
 }
 
 std::string seconds_of_day() {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                      std::chrono::system_clock::now().time_since_epoch())
+                      .count();
   char text[40];
-  return std::string(text, static_cast<size_t>(std::snprintf(text, sizeof(text), "%lld.%03d", static_cast<long long>(ms / 1000), static_cast<int>(ms % 1000))));
+  return std::string(text, static_cast<size_t>(std::snprintf(text, sizeof(text), "%lld.%03d",
+                                                             static_cast<long long>(ms / 1000),
+                                                             static_cast<int>(ms % 1000))));
 }
 
 // http_user_agent names the field user-agent.
@@ -58,7 +67,8 @@ bool append_some(std::string& out, std::string_view value) {
 std::string_view host_of(const http::Request& request, const config::Server& server, std::string& lowered) {
   std::string_view host = request.authority;
   const size_t colon = host.rfind(':');
-  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) host = host.substr(0, colon);
+  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos)
+    host = host.substr(0, colon);
   if (host.empty()) return server.names.empty() ? std::string_view() : std::string_view(server.names.front());
   lowered.assign(host);
   for (char& c : lowered) {
@@ -93,63 +103,95 @@ bool RequestVariables::append_request(uint16_t id, std::string& out) const {
   using namespace config;
   const http::Request& request = stream_.request();
   switch (id) {
-    case kVarScheme: return append_some(out, request.secure ? "https" : "http");
+    case kVarScheme:
+      return append_some(out, request.secure ? "https" : "http");
     case kVarHost: {
       std::string lowered;
       return append_some(out, host_of(request, *place_.server, lowered));
     }
-    case kVarHttpHost: return append_some(out, request.authority);
-    case kVarRequestUri: return append_some(out, request.target);
-    case kVarUri: return append_some(out, path_.path());
+    case kVarHttpHost:
+      return append_some(out, request.authority);
+    case kVarRequestUri:
+      return append_some(out, request.target);
+    case kVarUri:
+      return append_some(out, path_.path());
     case kVarArgs:
-    case kVarQueryString: return append_some(out, path_.args);
-    case kVarIsArgs: return append_some(out, path_.args.empty() ? "" : "?");
-    case kVarRequestMethod: return append_some(out, request.method_text);
-    case kVarServerProtocol: return append_some(out, protocol_name(request.version));
+    case kVarQueryString:
+      return append_some(out, path_.args);
+    case kVarIsArgs:
+      return append_some(out, path_.args.empty() ? "" : "?");
+    case kVarRequestMethod:
+      return append_some(out, request.method_text);
+    case kVarServerProtocol:
+      return append_some(out, protocol_name(request.version));
     case kVarRequest:
-      out.append(request.method_text).append(" ").append(request.target).append(" ").append(protocol_name(request.version));
+      out.append(request.method_text)
+          .append(" ")
+          .append(request.target)
+          .append(" ")
+          .append(protocol_name(request.version));
       return true;
-    case kVarRemoteAddr: return append_some(out, stream_.remote_address());
-    case kVarServerName: return append_some(out, place_.server->names.empty() ? "" : place_.server->names.front());
-    case kVarServerPort: return append_some(out, std::to_string(stream_.local_port()));
-    case kVarProxyHost: return place_.pass && append_some(out, place_.pass->host);
+    case kVarRemoteAddr:
+      return append_some(out, stream_.remote_address());
+    case kVarServerName:
+      return append_some(out, place_.server->names.empty() ? "" : place_.server->names.front());
+    case kVarServerPort:
+      return append_some(out, std::to_string(stream_.local_port()));
+    case kVarProxyHost:
+      return place_.pass && append_some(out, place_.pass->host);
     case kVarProxyPort: {
       if (!place_.pass) return false;
       const std::string& host = place_.pass->host;
       const size_t colon = host.rfind(':');
-      if (colon != std::string::npos && host.find(']', colon) == std::string::npos) return append_some(out, host.substr(colon + 1));
+      if (colon != std::string::npos && host.find(']', colon) == std::string::npos)
+        return append_some(out, host.substr(colon + 1));
       return append_some(out, place_.pass->https ? "443" : "80");
     }
     case kVarProxyAddXForwardedFor: {
-      if (const auto before = request.field("x-forwarded-for"); !before.empty()) out.append(before).append(", ");
+      if (const auto before = request.field("x-forwarded-for"); !before.empty())
+        out.append(before).append(", ");
       return append_some(out, stream_.remote_address());
     }
-    case kVarHttps: return append_some(out, request.secure ? "on" : "");
-    case kVarDocumentRoot: return append_some(out, place_.root);
-    case kVarRequestFilename: return append_some(out, place_.root + std::string(path_.path()));
-    case kVarPid: return append_some(out, std::to_string(::getpid()));
+    case kVarHttps:
+      return append_some(out, request.secure ? "on" : "");
+    case kVarDocumentRoot:
+      return append_some(out, place_.root);
+    case kVarRequestFilename:
+      return append_some(out, place_.root + std::string(path_.path()));
+    case kVarPid:
+      return append_some(out, std::to_string(::getpid()));
     case kVarHostname: {
       char name[256] = {};
       ::gethostname(name, sizeof(name) - 1);
       return append_some(out, name);
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
 bool RequestVariables::append_response(uint16_t id, std::string& out) const {
   using namespace config;
   switch (id) {
-    case kVarStatus: return append_some(out, std::to_string(stream_.status()));
+    case kVarStatus:
+      return append_some(out, std::to_string(stream_.status()));
     case kVarBodyBytesSent:
-    case kVarBytesSent: return append_some(out, std::to_string(stream_.body_bytes_sent()));
-    case kVarRequestTime: return append_some(out, seconds_since(stream_.started()));
-    case kVarUpstreamAddr: return append_some(out, stream_.upstream_note);
-    case kVarUpstreamCacheStatus: return append_some(out, stream_.cache_status);
-    case kVarTimeLocal: return append_some(out, formatted_time("%d/%b/%Y:%H:%M:%S %z"));
-    case kVarTimeIso8601: return append_some(out, formatted_time("%Y-%m-%dT%H:%M:%S%z"));
-    case kVarMsec: return append_some(out, seconds_of_day());
-    default: return false;
+    case kVarBytesSent:
+      return append_some(out, std::to_string(stream_.body_bytes_sent()));
+    case kVarRequestTime:
+      return append_some(out, seconds_since(stream_.started()));
+    case kVarUpstreamAddr:
+      return append_some(out, stream_.upstream_note);
+    case kVarUpstreamCacheStatus:
+      return append_some(out, stream_.cache_status);
+    case kVarTimeLocal:
+      return append_some(out, formatted_time("%d/%b/%Y:%H:%M:%S %z"));
+    case kVarTimeIso8601:
+      return append_some(out, formatted_time("%Y-%m-%dT%H:%M:%S%z"));
+    case kVarMsec:
+      return append_some(out, seconds_of_day());
+    default:
+      return false;
   }
 }
 
@@ -167,7 +209,8 @@ bool RequestVariables::append_family(uint16_t id, std::string_view argument, std
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (cookie) pair.remove_prefix(std::min(pair.find_first_not_of(' '), pair.size()));
     const size_t equals = std::min(pair.find('='), pair.size());
-    if (pair.substr(0, equals) == argument) return append_some(out, pair.substr(std::min(equals + 1, pair.size())));
+    if (pair.substr(0, equals) == argument)
+      return append_some(out, pair.substr(std::min(equals + 1, pair.size())));
   }
   return false;
 }

@@ -8,12 +8,14 @@
 
 namespace entrepot::serve {
 
-// The name that a request is for, lower case, without port: authority, else the server's first name. nginx's $host.
+// The name that a request is for, lower case, without port: authority, else the server's first name. nginx's
+// $host.
 std::string_view host_of(const http::Request& request, const config::Server& server, std::string& lowered);
 
 class RequestVariables final : public config::VariableSource {
  public:
-  RequestVariables(const http::Stream& stream, const Place& place, const RequestPath& path) : stream_(stream), place_(place), path_(path) {}
+  RequestVariables(const http::Stream& stream, const Place& place, const RequestPath& path)
+      : stream_(stream), place_(place), path_(path) {}
   bool append(uint16_t id, std::string_view argument, std::string& out) const override;
 
  private:

@@ -2,8 +2,10 @@
 
 namespace entrepot::serve {
 
-std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredResponse stored, uint64_t length_bytes,
-                                                               const std::optional<Digest>& digest, bool from_upstream) {
+std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredResponse stored,
+                                                               uint64_t length_bytes,
+                                                               const std::optional<Digest>& digest,
+                                                               bool from_upstream) {
   auto prepared = std::make_shared<PreparedResponse>();
   PreparedResponse& p = *prepared;
   p.stored = std::move(stored);
@@ -17,8 +19,10 @@ std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredR
     has_repr_digest |= name == "repr-digest";
     p.has_date |= name == "date";
     if (name == "accept-ranges" || name == "content-length") continue;
-    const bool varies = name == "etag" || name == "last-modified" || name == "date" || name == "expires" || name.find("digest") != std::string::npos ||
-                        name.find("checksum") != std::string::npos || name.starts_with("x-request") || name.starts_with("x-amz-");
+    const bool varies = name == "etag" || name == "last-modified" || name == "date" || name == "expires" ||
+                        name.find("digest") != std::string::npos ||
+                        name.find("checksum") != std::string::npos || name.starts_with("x-request") ||
+                        name.starts_with("x-amz-");
     p.fields.push_back({name, value, varies});
   }
   p.etag = std::string(resolver::find(p.stored.fields, "etag"));
@@ -40,7 +44,9 @@ std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredR
 }
 
 bool belongs_in_not_modified(std::string_view name) noexcept {
-  static constexpr std::string_view kNames[] = {"cache-control", "content-location", "date", "etag", "expires", "vary", "via", "last-modified", "repr-digest"};
+  static constexpr std::string_view kNames[] = {"cache-control", "content-location", "date",
+                                                "etag",          "expires",          "vary",
+                                                "via",           "last-modified",    "repr-digest"};
   for (const auto known : kNames) {
     if (name == known) return true;
   }

@@ -11,21 +11,23 @@
 
 namespace entrepot::serve {
 
-// A stored response made ready to be sent many times: its fields with everything that does not change from hit to hit. Immutable.
+// A stored response made ready to be sent many times: its fields with everything that does not change from
+// hit to hit. Immutable.
 struct PreparedResponse {
   resolver::StoredResponse stored;
   uint64_t length_bytes = cache::kUnknownLength;
-  std::string etag;                  // the upstream's, else made from the digest where that is known
+  std::string etag;  // the upstream's, else made from the digest where that is known
   std::string last_modified;
   std::string length_text;
   std::string repr_digest;
-  bool has_date = false;             // the upstream's Date stands among the fields
-  std::vector<http::Field> fields;   // views into the above
+  bool has_date = false;            // the upstream's Date stands among the fields
+  std::vector<http::Field> fields;  // views into the above
 
-  bool from_upstream = true;         // then it has an age and a way through us; a local file has neither
+  bool from_upstream = true;  // then it has an age and a way through us; a local file has neither
 
   static std::shared_ptr<const PreparedResponse> make(resolver::StoredResponse stored, uint64_t length_bytes,
-                                                      const std::optional<Digest>& digest, bool from_upstream = true);
+                                                      const std::optional<Digest>& digest,
+                                                      bool from_upstream = true);
 };
 
 // The fields of a 304 (RFC 9110 15.4.5).

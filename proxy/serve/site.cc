@@ -6,22 +6,26 @@ namespace entrepot::serve {
 
 int64_t conf_lifetime(const config::Shared& conf, int status) {
   for (const auto& valid : conf.proxy_cache_valid) {
-    if (valid.statuses.empty() || std::find(valid.statuses.begin(), valid.statuses.end(), status) != valid.statuses.end()) {
+    if (valid.statuses.empty() ||
+        std::find(valid.statuses.begin(), valid.statuses.end(), status) != valid.statuses.end()) {
       return valid.lifetime.count();
     }
   }
   return -1;
 }
 
-Site::Site(std::shared_ptr<const config::Config> config, const SharedResources& resources, std::vector<std::string> listen_addresses)
+Site::Site(std::shared_ptr<const config::Config> config, const SharedResources& resources,
+           std::vector<std::string> listen_addresses)
     : config_(std::move(config)), listen_addresses_(std::move(listen_addresses)) {
   for (const auto& server : config_->servers) {
     places_.emplace(server.get(), make_place(*server, nullptr, resources));
-    for (const auto& location : server->locations) places_.emplace(&location, make_place(*server, &location, resources));
+    for (const auto& location : server->locations)
+      places_.emplace(&location, make_place(*server, &location, resources));
   }
 }
 
-Place Site::make_place(const config::Server& server, const config::Location* location, const SharedResources& resources) const {
+Place Site::make_place(const config::Server& server, const config::Location* location,
+                       const SharedResources& resources) const {
   Place place;
   place.server = &server;
   place.location = location;
@@ -44,7 +48,8 @@ Place Site::make_place(const config::Server& server, const config::Location* loc
     place.space = repository ? "repository:" + repository->name : "zone:" + zone->name;
     place.own_key = repository != nullptr;
   }
-  for (const auto& log : own.access_logs) place.logs.push_back({resources.access_logs.at(log.path), log.format.get()});
+  for (const auto& log : own.access_logs)
+    place.logs.push_back({resources.access_logs.at(log.path), log.format.get()});
   return place;
 }
 

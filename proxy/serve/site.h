@@ -1,5 +1,6 @@
-// Site: a conf made ready for one worker: every location with its cache, its logs and its upstream at hand. A request keeps the Site
-// that it began with; a reload makes a new one, the old one goes when its last request has ended. Loop thread only.
+// Site: a conf made ready for one worker: every location with its cache, its logs and its upstream at hand. A
+// request keeps the Site that it began with; a reload makes a new one, the old one goes when its last request
+// has ended. Loop thread only.
 #pragma once
 
 #include <map>
@@ -18,15 +19,15 @@ namespace entrepot::serve {
 // What a request has come to: a location, or the part of a server outside all locations.
 struct Place {
   const config::Server* server = nullptr;
-  const config::Location* location = nullptr;       // null: none matched
-  const config::Shared* conf = nullptr;             // of the repository where there is one
+  const config::Location* location = nullptr;  // null: none matched
+  const config::Shared* conf = nullptr;        // of the repository where there is one
   const config::Return* return_ = nullptr;
-  const config::ProxyPass* pass = nullptr;          // proxy_pass, its own or its repository's
-  std::string root;                                 // files are served from here, where not empty
-  bool strip_prefix = false;                        // a repository's root holds what follows the location's prefix
-  std::shared_ptr<cache::Cache> cache;              // null: nothing is stored
-  std::string space;                                // of its names in the cache
-  bool own_key = false;                             // names are keyed by path alone (repositories)
+  const config::ProxyPass* pass = nullptr;  // proxy_pass, its own or its repository's
+  std::string root;                         // files are served from here, where not empty
+  bool strip_prefix = false;                // a repository's root holds what follows the location's prefix
+  std::shared_ptr<cache::Cache> cache;      // null: nothing is stored
+  std::string space;                        // of its names in the cache
+  bool own_key = false;                     // names are keyed by path alone (repositories)
   struct Log {
     std::shared_ptr<log::AccessLogFile> file;
     const config::LogFormat* format;
@@ -39,13 +40,14 @@ int64_t conf_lifetime(const config::Shared& conf, int status);
 
 // Caches and log files are shared by all workers and by successive Sites.
 struct SharedResources {
-  std::map<std::string, std::shared_ptr<cache::Cache>> caches;                 // by zone name
-  std::map<std::string, std::shared_ptr<log::AccessLogFile>> access_logs;      // by path
+  std::map<std::string, std::shared_ptr<cache::Cache>> caches;             // by zone name
+  std::map<std::string, std::shared_ptr<log::AccessLogFile>> access_logs;  // by path
 };
 
 class Site {
  public:
-  Site(std::shared_ptr<const config::Config> config, const SharedResources& resources, std::vector<std::string> listen_addresses);
+  Site(std::shared_ptr<const config::Config> config, const SharedResources& resources,
+       std::vector<std::string> listen_addresses);
 
   // The place for a request. `path` is the normalised path; `listener` an index into listen_addresses.
   const Place& find(uintptr_t listener, std::string_view host, std::string_view path) const;
@@ -54,7 +56,8 @@ class Site {
   size_t requests = 0;  // that hold this Site
 
  private:
-  Place make_place(const config::Server& server, const config::Location* location, const SharedResources& resources) const;
+  Place make_place(const config::Server& server, const config::Location* location,
+                   const SharedResources& resources) const;
 
   std::shared_ptr<const config::Config> config_;
   std::vector<std::string> listen_addresses_;

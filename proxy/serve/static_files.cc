@@ -24,11 +24,14 @@ class PlainFile final : public cache::Blob {
   cache::BlobState state() const noexcept override { return cache::BlobState::kAssembled; }
   uint64_t length_bytes() const noexcept override { return length_; }
   std::optional<Digest> digest() const noexcept override { return std::nullopt; }
-  uint64_t readable_end(uint64_t offset) const noexcept override { return offset < length_ ? length_ : offset; }
+  uint64_t readable_end(uint64_t offset) const noexcept override {
+    return offset < length_ ? length_ : offset;
+  }
   bool has_checksum(uint64_t) const noexcept override { return false; }
   bool verify_chunk(uint64_t, std::span<const std::byte>) const noexcept override { return true; }
 
-  Result<void> read(uint64_t chunk, size_t from, std::span<std::byte> out, cache::ReadWait wait) const noexcept override {
+  Result<void> read(uint64_t chunk, size_t from, std::span<std::byte> out,
+                    cache::ReadWait wait) const noexcept override {
     size_t done = 0;
     while (done < out.size()) {
       const iovec room{out.data() + done, out.size() - done};
@@ -57,7 +60,8 @@ int open_beneath(const std::string& root, const std::string& path) {
   open_how how{};
   how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  const char* relative = path.c_str() + path.find_first_not_of('/') * (path.find_first_not_of('/') != std::string::npos);
+  const char* relative =
+      path.c_str() + path.find_first_not_of('/') * (path.find_first_not_of('/') != std::string::npos);
   const long fd = ::syscall(SYS_openat2, dir, *relative ? relative : ".", &how, sizeof(how));
   const int error = errno;
   ::close(dir);
@@ -80,7 +84,12 @@ StaticFiles::Opened StaticFiles::open(const std::string& root, const std::string
     ::close(fd);
     return {nullptr, directory ? FileError::kIsDirectory : FileError::kForbidden};
   }
-  Entry entry{st.st_dev, st.st_ino, static_cast<uint64_t>(st.st_size), nanoseconds(st.st_mtim), nanoseconds(st.st_ctim), nullptr};
+  Entry entry{st.st_dev,
+              st.st_ino,
+              static_cast<uint64_t>(st.st_size),
+              nanoseconds(st.st_mtim),
+              nanoseconds(st.st_ctim),
+              nullptr};
   const std::string key = root + '\0' + path;
   std::lock_guard lock(mutex_);
   auto& known = open_[key];
@@ -99,7 +108,8 @@ StaticFiles::Opened StaticFiles::open(const std::string& root, const std::string
   file->etag = etag;
   entry.file = file;
   known = entry;
-  if (open_.size() > kMaxOpen) open_.erase(open_.begin()->first == key ? std::next(open_.begin()) : open_.begin());
+  if (open_.size() > kMaxOpen)
+    open_.erase(open_.begin()->first == key ? std::next(open_.begin()) : open_.begin());
   return {file};
 }
 

@@ -1,4 +1,5 @@
-// StaticFiles: files of local directories (root), opened once and shared while they stay the same. Thread-safe.
+// StaticFiles: files of local directories (root), opened once and shared while they stay the same.
+// Thread-safe.
 #pragma once
 
 #include <list>
@@ -15,7 +16,8 @@ namespace entrepot::serve {
 struct StaticFile {
   std::shared_ptr<cache::Blob> blob;
   std::time_t modified = 0;
-  std::string etag;   // strong, from mtime and size as nginx's; RFC 9110 8.8.1 asks for more care within the same second: see open()
+  std::string etag;  // strong, from mtime and size as nginx's; RFC 9110 8.8.1 asks for more care within the
+                     // same second: see open()
 };
 
 enum class FileError : uint8_t { kNotFound, kForbidden, kIsDirectory, kIo };
@@ -24,9 +26,10 @@ class StaticFiles {
  public:
   struct Opened {
     std::shared_ptr<const StaticFile> file;
-    FileError error = FileError::kNotFound;   // where file is null
+    FileError error = FileError::kNotFound;  // where file is null
   };
-  // Opens a regular file below `root` (a symbolic link may not leave it). Waits for the disk: pool threads only.
+  // Opens a regular file below `root` (a symbolic link may not leave it). Waits for the disk: pool threads
+  // only.
   Opened open(const std::string& root, const std::string& path);
 
  private:

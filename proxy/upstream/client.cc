@@ -21,7 +21,8 @@ class CurlClient final : public Client {
       : keep_connections_(options.keepalive_connections > 0), names_(loop, {}), curl_(loop, options) {}
 
   Exchange start(UpstreamRequest request) override {
-    auto transfer = std::make_shared<Transfer>(Transfer::Context{&curl_, &names_, counters_, keep_connections_}, std::move(request));
+    auto transfer = std::make_shared<Transfer>(
+        Transfer::Context{&curl_, &names_, counters_, keep_connections_}, std::move(request));
     transfer->start();
     return Exchange(std::move(transfer));
   }

@@ -9,9 +9,10 @@
 //   }
 // Destroying the Exchange cancels it (the connection is closed unless the response had ended).
 //
-// A refused request (a URL or field that is not well-formed) is an Exchange that has failed already, with kMalformed. All of it
-// belongs to the loop's thread, except the counters. Coroutines are resumed from Loop::defer, never inside libcurl, so whoever is
-// resumed may destroy any Exchange, its own included, and start others.
+// A refused request (a URL or field that is not well-formed) is an Exchange that has failed already, with
+// kMalformed. All of it belongs to the loop's thread, except the counters. Coroutines are resumed from
+// Loop::defer, never inside libcurl, so whoever is resumed may destroy any Exchange, its own included, and
+// start others.
 #pragma once
 
 #include <atomic>
@@ -34,22 +35,25 @@ namespace entrepot::upstream {
 using Bytes = std::vector<std::byte>;
 
 struct UpstreamRequest {
-  std::string method = "GET";   // GET or HEAD
-  std::string url;              // http or https, absolute, percent-encoded as it is to be sent (sent byte for byte)
-  // Fields to send, in order, and no others (no User-Agent, Accept, Expect of libcurl's own). Host is among them where it differs from the URL's.
+  std::string method = "GET";  // GET or HEAD
+  std::string url;  // http or https, absolute, percent-encoded as it is to be sent (sent byte for byte)
+  // Fields to send, in order, and no others (no User-Agent, Accept, Expect of libcurl's own). Host is among
+  // them where it differs from the URL's.
   std::vector<std::pair<std::string, std::string>> fields;
-  std::chrono::milliseconds connect_timeout{60'000};  // to a connection that takes the request: name, TCP, TLS, waiting for a free one
+  std::chrono::milliseconds connect_timeout{
+      60'000};  // to a connection that takes the request: name, TCP, TLS, waiting for a free one
   std::chrono::milliseconds read_timeout{60'000};  // between two arrivals; also to the first byte of the head
   bool tls_verify = true;
-  std::string tls_trusted_certificate;             // PEM file; empty: the system's
-  std::string tls_name;                            // SNI and the name verified; empty: the URL's host
-  size_t buffer_limit_bytes = 1024 * 1024;         // the transfer pauses while that much waits to be read
-  std::string unix_socket;                         // connect there instead; empty: by the URL
+  std::string tls_trusted_certificate;      // PEM file; empty: the system's
+  std::string tls_name;                     // SNI and the name verified; empty: the URL's host
+  size_t buffer_limit_bytes = 1024 * 1024;  // the transfer pauses while that much waits to be read
+  std::string unix_socket;                  // connect there instead; empty: by the URL
 };
 
 struct UpstreamHead {
   int status = 0;
-  std::vector<std::pair<std::string, std::string>> fields;  // of the final response; names in lower case, values trimmed, order kept
+  std::vector<std::pair<std::string, std::string>>
+      fields;  // of the final response; names in lower case, values trimmed, order kept
   std::string_view field(std::string_view name) const noexcept {
     for (const auto& [n, v] : fields)
       if (n == name) return v;
@@ -60,10 +64,10 @@ struct UpstreamHead {
 class Transfer;  // transfer.h: what an Exchange holds
 
 // One request and its response; move-only; destroying it cancels. Errors of head() and read():
-//   kConnect   no connection (refused, unreachable, name not resolved)   kTls        handshake or verification failed
-//   kTimeout   connect_timeout or read_timeout passed                    kReset      the connection ended within the response
-//   kProtocol  not HTTP/1.1 as it should be, or a head over the limits   kMalformed  the request itself
-//   kCancelled the Client has gone
+//   kConnect   no connection (refused, unreachable, name not resolved)   kTls        handshake or
+//   verification failed kTimeout   connect_timeout or read_timeout passed                    kReset      the
+//   connection ended within the response kProtocol  not HTTP/1.1 as it should be, or a head over the limits
+//   kMalformed  the request itself kCancelled the Client has gone
 // REQUIRES: loop thread; at most one head() or read() awaited at a time.
 class Exchange {
  public:
@@ -72,18 +76,22 @@ class Exchange {
   Exchange& operator=(Exchange&&) noexcept;
   ~Exchange();
 
-  // The final response's head (1xx are skipped). The pointer lives as long as the Exchange, wherever that is moved.
+  // The final response's head (1xx are skipped). The pointer lives as long as the Exchange, wherever that is
+  // moved.
   io::Task<Result<const UpstreamHead*>> head();
   // The same again, without waiting. REQUIRES: head() gave it.
   const UpstreamHead& received_head() const noexcept;
-  // All body bytes that have arrived and were not read yet: at least one, waits for it. An empty vector is the clean end: all of
-  // content-length, or the last chunk, came (or the peer closed, where nothing else marks the end). Bytes that came before a failure
-  // are given first. The end and a failure are answered again to whoever asks again.
+  // All body bytes that have arrived and were not read yet: at least one, waits for it. An empty vector is
+  // the clean end: all of content-length, or the last chunk, came (or the peer closed, where nothing else
+  // marks the end). Bytes that came before a failure are given first. The end and a failure are answered
+  // again to whoever asks again.
   io::Task<Result<Bytes>> read();
 
-  // What went wrong, for the log and the body of a 502: "connect to 127.0.0.1:81: Connection refused". Empty: nothing did.
+  // What went wrong, for the log and the body of a 502: "connect to 127.0.0.1:81: Connection refused". Empty:
+  // nothing did.
   std::string detail() const;
-  // Whom we talk to, as $upstream_addr: "10.0.0.1:443" once connected, before that the URL's "host:port"; "unix:/path".
+  // Whom we talk to, as $upstream_addr: "10.0.0.1:443" once connected, before that the URL's "host:port";
+  // "unix:/path".
   std::string address() const;
 
  private:
@@ -102,8 +110,9 @@ struct ClientCounters {
 class Client {
  public:
   static std::unique_ptr<Client> create(io::Loop& loop, ClientOptions options);
-  // An Exchange that is still alive answers kCancelled from now on (a coroutine that waits in it is not resumed any more); it may be
-  // destroyed later, before the loop. REQUIRES: not called by a coroutine that the Client resumed.
+  // An Exchange that is still alive answers kCancelled from now on (a coroutine that waits in it is not
+  // resumed any more); it may be destroyed later, before the loop. REQUIRES: not called by a coroutine that
+  // the Client resumed.
   virtual ~Client() = default;
   virtual Exchange start(UpstreamRequest request) = 0;
   virtual const ClientCounters& counters() const noexcept = 0;

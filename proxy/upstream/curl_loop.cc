@@ -13,7 +13,10 @@ struct CurlLoop::Socket {
 };
 
 CurlLoop::CurlLoop(io::Loop& loop, const ClientOptions& options)
-    : loop_(loop), multi_(curl_multi_init()), timer_(loop, [this] { act(CURL_SOCKET_TIMEOUT, 0); }), ready_(new std::vector<std::shared_ptr<Transfer>>) {
+    : loop_(loop),
+      multi_(curl_multi_init()),
+      timer_(loop, [this] { act(CURL_SOCKET_TIMEOUT, 0); }),
+      ready_(new std::vector<std::shared_ptr<Transfer>>) {
   if (!multi_) std::abort();
   curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &CurlLoop::on_socket);
   curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this);
@@ -70,11 +73,13 @@ int CurlLoop::on_socket(CURL*, curl_socket_t fd, int what, void* self_pointer, v
     curl_multi_assign(self->multi_, fd, socket);
   }
   const auto on_ready = [](evutil_socket_t ready_fd, short events, void* data) {
-    const int mask = ((events & EV_READ) ? CURL_CSELECT_IN : 0) | ((events & EV_WRITE) ? CURL_CSELECT_OUT : 0);
+    const int mask =
+        ((events & EV_READ) ? CURL_CSELECT_IN : 0) | ((events & EV_WRITE) ? CURL_CSELECT_OUT : 0);
     static_cast<Socket*>(data)->owner->act(ready_fd, mask);
   };
   const int wanted = ((what & CURL_POLL_IN) ? EV_READ : 0) | ((what & CURL_POLL_OUT) ? EV_WRITE : 0);
-  socket->readiness = event_new(self->loop_.base(), fd, static_cast<short>(wanted | EV_PERSIST), on_ready, socket);
+  socket->readiness =
+      event_new(self->loop_.base(), fd, static_cast<short>(wanted | EV_PERSIST), on_ready, socket);
   event_add(socket->readiness, nullptr);
   return 0;
 }

@@ -1,7 +1,9 @@
-// CurlLoop: libcurl's multi interface on an io::Loop: its sockets are events, its timer is a timer, its results go to the Transfers.
+// CurlLoop: libcurl's multi interface on an io::Loop: its sockets are events, its timer is a timer, its
+// results go to the Transfers.
 //
-// libcurl calls back in the middle of its own work, where handles may be neither removed nor freed, and no coroutine may be resumed
-// that could do so. So the callbacks only move bytes into their Transfer and ask for a wake; wakes run from Loop::defer.
+// libcurl calls back in the middle of its own work, where handles may be neither removed nor freed, and no
+// coroutine may be resumed that could do so. So the callbacks only move bytes into their Transfer and ask for
+// a wake; wakes run from Loop::defer.
 #pragma once
 
 #include <curl/curl.h>

@@ -34,12 +34,14 @@ std::optional<uint64_t> parse_length(std::string_view text) {
 bool is_token(std::string_view text) noexcept {
   constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
   return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || kOthers.find(c) != kOthers.npos;
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           kOthers.find(c) != kOthers.npos;
   });
 }
 
 bool is_field_value(std::string_view text) noexcept {
-  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return (c >= 0x20 && c != 0x7f) || c == '\t'; });
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return (c >= 0x20 && c != 0x7f) || c == '\t'; });
 }
 
 HeadParser::State HeadParser::add_line(std::string_view line) {
@@ -61,8 +63,8 @@ HeadParser::State HeadParser::start(std::string_view line) {
   if (head_.status != 0) return bad("a second status line");
   // "HTTP/1.1 200 OK"; the reason may be missing, with or without the space before it.
   const auto digit = [&](size_t at) { return line[at] >= '0' && line[at] <= '9'; };
-  const bool shape = line.size() >= 12 && line.substr(0, 7) == "HTTP/1." && digit(7) && line[8] == ' ' && digit(9) && digit(10) &&
-                     digit(11) && (line.size() == 12 || line[12] == ' ');
+  const bool shape = line.size() >= 12 && line.substr(0, 7) == "HTTP/1." && digit(7) && line[8] == ' ' &&
+                     digit(9) && digit(10) && digit(11) && (line.size() == 12 || line[12] == ' ');
   if (!shape) return bad("a malformed status line");
   head_.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
   if (head_.status < 100 || head_.status > 599) return bad("an unknown class of status");
@@ -106,7 +108,9 @@ HeadParser::State HeadParser::check_framing() {
   if (chunked_ && content_length_) return bad("both content-length and transfer-encoding");
   // Repeated and equal: one is enough for whoever reads the fields.
   bool seen = false;
-  std::erase_if(head_.fields, [&seen](const auto& field) { return field.first == "content-length" && std::exchange(seen, true); });
+  std::erase_if(head_.fields, [&seen](const auto& field) {
+    return field.first == "content-length" && std::exchange(seen, true);
+  });
   return State::kDone;
 }
 

@@ -1,5 +1,6 @@
-// HeadParser: makes the final response's head out of the lines that libcurl hands over, and refuses what libcurl is lenient about:
-// every doubt about where a message ends, or whose field a line is, must end the connection (RFC 9112 section 6.3, 5.1, 5.2).
+// HeadParser: makes the final response's head out of the lines that libcurl hands over, and refuses what
+// libcurl is lenient about: every doubt about where a message ends, or whose field a line is, must end the
+// connection (RFC 9112 section 6.3, 5.1, 5.2).
 #pragma once
 
 #include <cstdint>

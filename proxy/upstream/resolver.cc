@@ -26,7 +26,8 @@ std::string lower_name(std::string name) {
   return name;
 }
 
-// Whether a packet to the Internet would find a way by IPv6: connect() on a datagram socket asks the routing table and sends nothing.
+// Whether a packet to the Internet would find a way by IPv6: connect() on a datagram socket asks the routing
+// table and sends nothing.
 bool has_ipv6_route() {
   const int fd = ::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
@@ -58,8 +59,8 @@ Resolver::Resolver(io::Loop& loop, ResolverOptions options) : loop_(loop), optio
 
 Resolver::~Resolver() {
   if (dns_) evdns_base_free(dns_, 0);
-  // An answer that has arrived already stands in libevent's queue and cannot be called back: it finds a query without an owner.
-  // What is posted runs, or is dropped, after it.
+  // An answer that has arrived already stands in libevent's queue and cannot be called back: it finds a query
+  // without an owner. What is posted runs, or is dropped, after it.
   for (auto& [key, query] : queries_) query->owner = nullptr;
   auto held = std::make_shared<decltype(queries_)>(std::move(queries_));
   loop_.post([held] {});
@@ -103,7 +104,8 @@ void Resolver::ask_one(const std::string& name, bool ipv6) {
   loop_.defer([query] { on_answer(DNS_ERR_UNKNOWN, 0, 0, 0, nullptr, query.get()); });
 }
 
-void Resolver::on_answer(int result, char type, int count, int ttl_seconds, void* addresses, void* query_pointer) {
+void Resolver::on_answer(int result, char type, int count, int ttl_seconds, void* addresses,
+                         void* query_pointer) {
   auto* query = static_cast<Query*>(query_pointer);
   Resolver* self = query->owner;
   if (!self) return;
@@ -113,13 +115,15 @@ void Resolver::on_answer(int result, char type, int count, int ttl_seconds, void
   std::vector<std::string> found;
   for (int i = 0; result == DNS_ERR_NONE && i < count; ++i) {
     char text[INET6_ADDRSTRLEN];
-    const auto* address = static_cast<const char*>(addresses) + static_cast<size_t>(i) * (ipv6 ? sizeof(in6_addr) : sizeof(in_addr));
+    const auto* address = static_cast<const char*>(addresses) +
+                          static_cast<size_t>(i) * (ipv6 ? sizeof(in6_addr) : sizeof(in_addr));
     if (inet_ntop(ipv6 ? AF_INET6 : AF_INET, address, text, sizeof(text))) found.emplace_back(text);
   }
   self->answered(name, result, std::move(found), std::chrono::seconds(std::max(0, ttl_seconds)));
 }
 
-void Resolver::answered(const std::string& name, int result, std::vector<std::string> addresses, std::chrono::milliseconds ttl) {
+void Resolver::answered(const std::string& name, int result, std::vector<std::string> addresses,
+                        std::chrono::milliseconds ttl) {
   Entry& entry = entries_.at(name);
   if (!addresses.empty()) {
     const bool ipv6 = addresses.front().find(':') != std::string::npos;
@@ -180,7 +184,8 @@ std::vector<std::string> Resolver::find_in_hosts(std::string_view name) const {
     words >> address;
     while (words >> word) {
       unsigned char ignored[sizeof(in6_addr)];
-      const bool valid = inet_pton(address.find(':') == address.npos ? AF_INET : AF_INET6, address.c_str(), ignored) == 1;
+      const bool valid =
+          inet_pton(address.find(':') == address.npos ? AF_INET : AF_INET6, address.c_str(), ignored) == 1;
       if (valid && lower_name(word) == name) found.push_back(address);
     }
   }
@@ -188,7 +193,9 @@ std::vector<std::string> Resolver::find_in_hosts(std::string_view name) const {
 }
 
 void Resolver::drop_expired() {
-  std::erase_if(entries_, [now = io::Clock::now()](const auto& entry) { return entry.second.unanswered == 0 && entry.second.expires <= now; });
+  std::erase_if(entries_, [now = io::Clock::now()](const auto& entry) {
+    return entry.second.unanswered == 0 && entry.second.expires <= now;
+  });
 }
 
 }  // namespace entrepot::upstream

@@ -21,14 +21,16 @@ bool is_name(std::string_view host) {
   if (host.empty() || host.size() > 253) return false;
   const auto allowed = [](char c) { return is_alnum(c) || c == '.' || c == '-' || c == '_'; };
   if (!std::all_of(host.begin(), host.end(), allowed) || host.find("..") != host.npos) return false;
-  // libcurl reads a last label that starts like a number as an address in one of its old forms; no domain has such a name.
+  // libcurl reads a last label that starts like a number as an address in one of its old forms; no domain has
+  // such a name.
   const size_t dot = host.rfind('.');
   const char first = host[dot == host.npos ? 0 : dot + 1];
   return first < '0' || first > '9';
 }
 
 bool sendable(std::string_view target) {
-  return std::all_of(target.begin(), target.end(), [](unsigned char c) { return c > 0x20 && c != 0x7f && c != '#'; });
+  return std::all_of(target.begin(), target.end(),
+                     [](unsigned char c) { return c > 0x20 && c != 0x7f && c != '#'; });
 }
 
 bool split_authority(Target& target) {

@@ -67,7 +67,8 @@ void Transfer::start() {
   context_.names->resolve(target_.host, [weak = weak_from_this()](const Resolver::Answer& answer) {
     const auto self = weak.lock();
     if (!self || self->phase_ != Phase::kResolving) return;
-    if (answer.addresses.empty()) return self->fail(Error::kConnect, "resolve " + self->target_.host + ": " + answer.problem);
+    if (answer.addresses.empty())
+      return self->fail(Error::kConnect, "resolve " + self->target_.host + ": " + answer.problem);
     self->connect(answer.addresses);
   });
 }
@@ -174,10 +175,12 @@ void Transfer::set_tls() {
 
 int Transfer::on_connected(void* self_pointer, char* remote_ip, char*, int remote_port, int) {
   auto* self = static_cast<Transfer*>(self_pointer);
-  if (self->request_.unix_socket.empty()) self->remote_ = bracketed(remote_ip) + ":" + std::to_string(remote_port);
+  if (self->request_.unix_socket.empty())
+    self->remote_ = bracketed(remote_ip) + ":" + std::to_string(remote_port);
   long connects = 0;
   curl_easy_getinfo(self->easy_, CURLINFO_NUM_CONNECTS, &connects);
-  if (connects > self->connects_) self->context_.counters->connects += static_cast<uint64_t>(connects - self->connects_);
+  if (connects > self->connects_)
+    self->context_.counters->connects += static_cast<uint64_t>(connects - self->connects_);
   self->connects_ = std::max(connects, self->connects_);
   self->tls_end_ = tls_end_of(self->easy_);
   self->phase_ = Phase::kHead;
@@ -215,7 +218,8 @@ size_t Transfer::on_body(char* bytes, size_t size, size_t count, void* self_poin
   self->progress_at_ = io::Clock::now();
   if (buffer.empty()) {
     const uint64_t left = self->parser_.content_length().value_or(UINT64_MAX) - self->received_bytes_;
-    buffer.reserve(std::max<size_t>(length, std::min<uint64_t>({left, kGrowBytes, self->request_.buffer_limit_bytes})));
+    buffer.reserve(
+        std::max<size_t>(length, std::min<uint64_t>({left, kGrowBytes, self->request_.buffer_limit_bytes})));
   }
   const auto* first = reinterpret_cast<const std::byte*>(bytes);
   buffer.insert(buffer.end(), first, first + length);
@@ -237,9 +241,12 @@ void Transfer::on_timer() {
   // When this loop was held up, what it waited for may lie in the socket: that is looked at first.
   if (!std::exchange(last_chance_, true)) return timer_.after(milliseconds(0));
   const std::string span = std::to_string(limit.count()) + " ms";
-  if (phase_ == Phase::kResolving) return fail(Error::kTimeout, "resolve " + target_.host + ": no answer for " + span);
-  if (phase_ == Phase::kConnecting) return fail(Error::kTimeout, "connect to " + address() + ": timed out after " + span);
-  fail(Error::kTimeout, address() + ": silent for " + span + (phase_ == Phase::kHead ? " before the head" : " within the body"));
+  if (phase_ == Phase::kResolving)
+    return fail(Error::kTimeout, "resolve " + target_.host + ": no answer for " + span);
+  if (phase_ == Phase::kConnecting)
+    return fail(Error::kTimeout, "connect to " + address() + ": timed out after " + span);
+  fail(Error::kTimeout, address() + ": silent for " + span +
+                            (phase_ == Phase::kHead ? " before the head" : " within the body"));
 }
 
 void Transfer::finished(CURLcode code) {
@@ -248,14 +255,16 @@ void Transfer::finished(CURLcode code) {
     std::string problem = error_text_[0] ? error_text_ : curl_easy_strerror(code);
     return fail(error_of(code, problem), describe(code, problem));
   }
-  if (phase_ != Phase::kBody) return fail(Error::kReset, address() + ": the connection ended within the head");
+  if (phase_ != Phase::kBody)
+    return fail(Error::kReset, address() + ": the connection ended within the head");
   if (short_body()) return fail(Error::kReset, address() + ": the response ended early");
   if (cut_off()) return fail(Error::kReset, address() + ": the connection was cut off within the body");
   end(Phase::kEnded);
   context_.curl->wake(shared_from_this());
 }
 
-// libcurl tells by itself; this is the belt to its braces, since a short body that passes for whole is the worst that can happen.
+// libcurl tells by itself; this is the belt to its braces, since a short body that passes for whole is the
+// worst that can happen.
 bool Transfer::short_body() const noexcept {
   return has_body() && parser_.content_length() && *parser_.content_length() != received_bytes_;
 }
@@ -275,7 +284,8 @@ std::string Transfer::describe(CURLcode code, std::string_view problem) const {
     long os_error = 0;
     curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
     if (code == CURLE_OPERATION_TIMEDOUT) return "connect to " + address() + ": timed out";
-    return "connect to " + address() + ": " + (os_error ? std::strerror(static_cast<int>(os_error)) : std::string(problem));
+    return "connect to " + address() + ": " +
+           (os_error ? std::strerror(static_cast<int>(os_error)) : std::string(problem));
   }
   if (error_of(code, problem) == Error::kTls) return "TLS with " + address() + ": " + std::string(problem);
   return address() + ": " + std::string(problem);
@@ -312,7 +322,8 @@ void Transfer::end(Phase phase) noexcept {
     context_.curl->remove(easy_);
     curl_easy_cleanup(std::exchange(easy_, nullptr));
   }
-  for (curl_slist** list : {&fields_, &resolve_, &connect_to_}) curl_slist_free_all(std::exchange(*list, nullptr));
+  for (curl_slist** list : {&fields_, &resolve_, &connect_to_})
+    curl_slist_free_all(std::exchange(*list, nullptr));
   context_.curl->dismiss(*this);
 }
 

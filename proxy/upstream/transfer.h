@@ -3,9 +3,10 @@
 //   kResolving -> kConnecting -> kHead -> kBody -> kEnded
 //        \____________\___________\_________\____> kFailed      (error_, detail_ say why)
 //
-// An easy handle exists from kConnecting on and is freed on entering kEnded or kFailed, which happens outside libcurl's callbacks
-// only: a callback that finds fault answers "abort", and finished() does the rest. Shared by the Exchange and the coroutine that
-// waits in it; dropping the Exchange cancels at once, whoever still holds the Transfer.
+// An easy handle exists from kConnecting on and is freed on entering kEnded or kFailed, which happens outside
+// libcurl's callbacks only: a callback that finds fault answers "abort", and finished() does the rest. Shared
+// by the Exchange and the coroutine that waits in it; dropping the Exchange cancels at once, whoever still
+// holds the Transfer.
 #pragma once
 
 #include <curl/curl.h>
@@ -38,8 +39,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   Transfer& operator=(const Transfer&) = delete;
 
   void start();
-  void cancel() noexcept;      // nobody is told
-  void orphan() noexcept;      // the Client goes: kCancelled for who asks, but who waits is not resumed
+  void cancel() noexcept;  // nobody is told
+  void orphan() noexcept;  // the Client goes: kCancelled for who asks, but who waits is not resumed
   void finished(CURLcode code);
   // Resumes who waits, unless the Exchange went between the arrival and now.
   void notify() {
@@ -88,8 +89,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   curl_slist* connect_to_ = nullptr;
   char error_text_[CURL_ERROR_SIZE] = "";
 
-  std::string remote_;       // "10.0.0.1:443" once connected
-  long connects_ = 0;        // counted so far
+  std::string remote_;  // "10.0.0.1:443" once connected
+  long connects_ = 0;   // counted so far
   std::shared_ptr<const TlsEnd> tls_end_;
   HeadParser parser_;
   bool has_head_ = false;

@@ -235,15 +235,17 @@ TEST_F(FillRoom, IsReservedForTheWholeLengthAtTheHead) {
   EXPECT_EQ(store_.reserves, 1);
 }
 
-TEST_F(FillRoom, ThatIsNotThereFailsTheHead) {
+TEST_F(FillRoom, ThatIsNotThereLeavesTheOwnerToPass) {
   store_.capacity = content_.size() - 1;
   auto fill = make();
   const auto begun = fill->set_head(head_of(content_));
   ASSERT_FALSE(begun);
   EXPECT_EQ(begun.error(), Error::kNoSpace);
-  EXPECT_EQ(fill->phase(), FillPhase::kFailed);
-  EXPECT_EQ(fill->error(), Error::kNoSpace);
+  EXPECT_EQ(fill->phase(), FillPhase::kHead);
+  fill->pass("no room");
+  EXPECT_EQ(fill->phase(), FillPhase::kPassed);
   EXPECT_EQ(store_.partial_files(), 0u);
+  EXPECT_EQ(store_.reserved, 0u);
 }
 
 TEST_F(FillRoom, GrowsInStepsForAnUnknownLength) {

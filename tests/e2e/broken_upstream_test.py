@@ -48,6 +48,21 @@ def test_a_connection_cut_again_and_again_still_gives_one_stream(edge, origin, r
         assert origin.body_bytes() == 8 * MIB
 
 
+def test_a_response_without_length_goes_on_where_it_was_cut(edge, origin):
+    thing = origin.add("/big.bin", size=4 * MIB)
+
+    def cut(answer, request, n):
+        if n == 0:
+            answer.framing, answer.cut_after = "chunked", MIB
+
+    thing.tamper = cut
+    response = edge.fetch("/big.bin")
+    assert response.complete and response.sha256 == thing.sha256
+    assert [r.status for r in origin.requests] == [200, 206]
+    edge.wait_idle()
+    assert edge.fetch("/big.bin").fields["content-length"] == str(4 * MIB)
+
+
 def test_without_a_strong_validator_a_broken_response_ends_broken(edge, origin):
     thing = origin.add("/big.bin", size=4 * MIB, etag=None)
     thing.tamper = lambda answer, request, n: setattr(answer, "cut_after", MIB) if n == 0 else None

@@ -149,6 +149,17 @@ def test_eviction_holds_max_size_while_serving(make_edge, origin):
     assert len(origin.requests) > 40  # what was evicted had to come again
 
 
+def test_what_does_not_fit_into_the_cache_is_served_all_the_same(make_edge, origin):
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}",
+                     cache="max_size=16m").start()
+    thing = origin.add("/huge.bin", size=20 * MIB)
+    fetches = [edge.start_fetch("/huge.bin") for _ in range(3)]
+    assert all(fetch.result().sha256 == thing.sha256 for fetch in fetches)
+    part = edge.fetch("/huge.bin", fields={"Range": "bytes=5-14"})
+    assert part.status == 206 and part.body == thing.data[5:15]
+    assert edge.metrics()["cache_bytes"] == 0
+
+
 def test_what_is_stored_is_there_after_a_restart(edge, origin):
     things = [origin.add(f"/thing{i}.bin", size=size) for i, size in enumerate((0, 100, 70_000, 3 * MIB))]
     for i in range(len(things)):

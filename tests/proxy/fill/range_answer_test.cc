@@ -60,19 +60,31 @@ TEST(RangeAnswer, WrongStartTotalCodingOrMultipartIsNothingToUse) {
   EXPECT_EQ(judge(kAsked, {}, part("nonsense")).answer, RangeAnswer::kWrong);
   EXPECT_EQ(judge(kAsked, {}, head(206, {{"etag", "\"v1\""}})).answer, RangeAnswer::kWrong);
   EXPECT_EQ(judge(kAsked, {"\"v1\"", 999, false}, part("bytes 100-199/1000")).answer, RangeAnswer::kWrong);
-  EXPECT_EQ(judge(kAsked, {}, head(206, {{"content-range", "bytes 100-199/1000"}, {"etag", "\"v1\""}, {"content-encoding", "gzip"}})).answer,
-            RangeAnswer::kWrong);
-  EXPECT_EQ(judge(kAsked, {}, head(206, {{"content-type", "multipart/byteranges; boundary=x"}, {"etag", "\"v1\""}})).answer, RangeAnswer::kWrong);
-  EXPECT_EQ(judge(kAsked, {}, head(206, {{"content-range", "bytes 100-199/1000"}, {"etag", "\"v1\""}, {"content-length", "5"}})).answer,
-            RangeAnswer::kWrong);
+  EXPECT_EQ(
+      judge(kAsked, {},
+            head(206,
+                 {{"content-range", "bytes 100-199/1000"}, {"etag", "\"v1\""}, {"content-encoding", "gzip"}}))
+          .answer,
+      RangeAnswer::kWrong);
+  EXPECT_EQ(
+      judge(kAsked, {}, head(206, {{"content-type", "multipart/byteranges; boundary=x"}, {"etag", "\"v1\""}}))
+          .answer,
+      RangeAnswer::kWrong);
+  EXPECT_EQ(
+      judge(kAsked, {},
+            head(206, {{"content-range", "bytes 100-199/1000"}, {"etag", "\"v1\""}, {"content-length", "5"}}))
+          .answer,
+      RangeAnswer::kWrong);
 }
 
 TEST(RangeAnswer, AnotherValidatorThanThePinnedOneIsAChange) {
   const Pinned pinned{"\"v1\"", 1000, false};
   EXPECT_EQ(judge(kAsked, pinned, part("bytes 100-199/1000", "\"v2\"")).answer, RangeAnswer::kChanged);
   EXPECT_EQ(judge(kAsked, pinned, part("bytes 100-199/1000", "")).answer, RangeAnswer::kChanged);
-  EXPECT_EQ(judge(kAsked, pinned, head(200, {{"content-length", "1000"}, {"etag", "\"v2\""}})).answer, RangeAnswer::kChanged);
-  EXPECT_EQ(judge(kAsked, pinned, head(200, {{"content-length", "1001"}, {"etag", "\"v1\""}})).answer, RangeAnswer::kChanged);
+  EXPECT_EQ(judge(kAsked, pinned, head(200, {{"content-length", "1000"}, {"etag", "\"v2\""}})).answer,
+            RangeAnswer::kChanged);
+  EXPECT_EQ(judge(kAsked, pinned, head(200, {{"content-length", "1001"}, {"etag", "\"v1\""}})).answer,
+            RangeAnswer::kChanged);
 }
 
 TEST(RangeAnswer, SuffixMustReachTheEnd) {

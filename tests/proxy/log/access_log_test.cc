@@ -50,7 +50,8 @@ TEST_F(AccessLog, LinesComeBySecondsOnTheirOwn) {
   const auto log = open();
   log->append("one\n");
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (dir_.read("access.log").empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  while (dir_.read("access.log").empty() && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
   EXPECT_EQ(dir_.read("access.log"), "one\n");
 }
 
@@ -114,7 +115,8 @@ TEST_F(AccessLog, StuckDiskBlocksNobodyAndWhatIsTooMuchIsDroppedAndCounted) {
   std::thread drain([&] {
     ::fcntl(reader, F_SETFL, 0);
     std::string buffer(1 << 20, 0);
-    for (ssize_t n = 1; n > 0; read_bytes += static_cast<size_t>(n)) n = ::read(reader, buffer.data(), buffer.size());
+    for (ssize_t n = 1; n > 0; read_bytes += static_cast<size_t>(n))
+      n = ::read(reader, buffer.data(), buffer.size());
   });
   log->flush();
   log->append(line);

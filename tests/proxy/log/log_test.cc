@@ -28,13 +28,17 @@ TEST_F(ErrorLog, LineHasTimeLevelProcessAndMessage) {
   const std::string process = std::to_string(::getpid());
   std::string form = content();
   const size_t time_bytes = std::string_view("0000/00/00 00:00:00").size();
-  std::replace_if(form.begin(), form.begin() + static_cast<long>(std::min(time_bytes, form.size())), [](char c) { return c >= '0' && c <= '9'; }, '0');
-  EXPECT_EQ(form, "0000/00/00 00:00:00 [crit] " + process + "#" + process + ": disk {} %s on fire\n") << "the main thread bears the process's number";
+  std::replace_if(
+      form.begin(), form.begin() + static_cast<long>(std::min(time_bytes, form.size())),
+      [](char c) { return c >= '0' && c <= '9'; }, '0');
+  EXPECT_EQ(form, "0000/00/00 00:00:00 [crit] " + process + "#" + process + ": disk {} %s on fire\n")
+      << "the main thread bears the process's number";
 }
 
 TEST_F(ErrorLog, LinesBelowTheLevelAreLeftOut) {
   ASSERT_EQ(open(path(), Level::kWarn), "");
-  const Level levels[] = {Level::kDebug, Level::kInfo, Level::kNotice, Level::kWarn, Level::kError, Level::kCrit, Level::kAlert, Level::kEmerg};
+  const Level levels[] = {Level::kDebug, Level::kInfo, Level::kNotice, Level::kWarn,
+                          Level::kError, Level::kCrit, Level::kAlert,  Level::kEmerg};
   for (const Level level : levels) {
     EXPECT_EQ(enabled(level), level >= Level::kWarn);
     write(level, "level is " + std::string(to_string(level)));
@@ -84,7 +88,8 @@ TEST_F(ErrorLog, OpenedAgainItAppends) {
 
 TEST_F(ErrorLog, FailureToOpenIsSaidAndKeepsTheOldFile) {
   ASSERT_EQ(open(path(), Level::kInfo), "");
-  EXPECT_EQ(open("/nowhere/error.log", Level::kEmerg), "open() \"/nowhere/error.log\" failed (2: No such file or directory)");
+  EXPECT_EQ(open("/nowhere/error.log", Level::kEmerg),
+            "open() \"/nowhere/error.log\" failed (2: No such file or directory)");
   write(Level::kInfo, "still here");
   EXPECT_NE(content().find("still here"), std::string::npos);
 }
@@ -97,7 +102,8 @@ TEST_F(ErrorLog, FailureToReopenIsWrittenToTheOldFile) {
     ASSERT_EQ(::link(inner.path("error.log").c_str(), gone.path("kept").c_str()), 0);
   }
   reopen();
-  EXPECT_NE(gone.read("kept").find("failed (2: No such file or directory)"), std::string::npos) << gone.read("kept");
+  EXPECT_NE(gone.read("kept").find("failed (2: No such file or directory)"), std::string::npos)
+      << gone.read("kept");
 }
 
 TEST_F(ErrorLog, LinesOfManyThreadsStayWhole) {
@@ -112,7 +118,8 @@ TEST_F(ErrorLog, LinesOfManyThreadsStayWhole) {
   for (auto& thread : threads) thread.join();
   std::istringstream lines(content());
   int count = 0;
-  for (std::string line; std::getline(lines, line); ++count) EXPECT_TRUE(line.ends_with(": begin and end")) << line;
+  for (std::string line; std::getline(lines, line); ++count)
+    EXPECT_TRUE(line.ends_with(": begin and end")) << line;
   EXPECT_EQ(count, 800);
 }
 

@@ -65,7 +65,8 @@ TEST_F(ChunkCacheTest, GrowingChunkIsExtendedAndVerifiedWhenWhole) {
 
 TEST_F(ChunkCacheTest, MemoryIsBoundedAndTheLeastRecentChunkGoes) {
   FakeBlob blob(16 * kChunkBytes);
-  for (uint64_t chunk = 0; chunk < 16; ++chunk) ASSERT_TRUE(chunks.get(blob, chunk * kChunkBytes, blob.length_bytes()));
+  for (uint64_t chunk = 0; chunk < 16; ++chunk)
+    ASSERT_TRUE(chunks.get(blob, chunk * kChunkBytes, blob.length_bytes()));
   EXPECT_LE(chunks.bytes(), 4 * kChunkBytes);
   const int reads = blob.fast_reads;
   ASSERT_TRUE(chunks.get(blob, 15 * kChunkBytes, blob.length_bytes()));

@@ -41,7 +41,8 @@ TEST_F(UpstreamCancel, WhileTheNameIsBeingResolved) {
 }
 
 TEST_F(UpstreamCancel, WhileConnecting) {
-  ScriptedOrigin origin([](Connection&, const Request&) {}, {.on_accept = [](Connection& connection) { connection.wait_until_gone(); }});
+  ScriptedOrigin origin([](Connection&, const Request&) {},
+                        {.on_accept = [](Connection& connection) { connection.wait_until_gone(); }});
   {
     Exchange exchange = client_->start(get("https" + origin.url("/x").substr(4)));
     auto head = exchange.head();
@@ -123,7 +124,11 @@ TEST_F(UpstreamCancel, AfterTheEndKeepsTheConnection) {
 }
 
 TEST_F(UpstreamCancel, AfterAFailure) {
-  { Exchange exchange = client_->start(get("http://127.0.0.1:" + std::to_string(support::unused_port()) + "/x")); run_pending(); }
+  {
+    Exchange exchange =
+        client_->start(get("http://127.0.0.1:" + std::to_string(support::unused_port()) + "/x"));
+    run_pending();
+  }
   expect_still_works();
 }
 
@@ -143,7 +148,8 @@ TEST_F(UpstreamCancel, FirstOneThatIsResumedDestroysAll) {
   });
   constexpr size_t kCount = 8;
   std::vector<std::unique_ptr<Exchange>> all;
-  for (size_t i = 0; i < kCount; ++i) all.push_back(std::make_unique<Exchange>(client_->start(get(origin.url("/x")))));
+  for (size_t i = 0; i < kCount; ++i)
+    all.push_back(std::make_unique<Exchange>(client_->start(get(origin.url("/x")))));
   size_t resumed = 0;
   std::vector<io::Task<void>> tasks;
   for (size_t i = 0; i < kCount; ++i) {

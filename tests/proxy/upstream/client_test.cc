@@ -12,12 +12,15 @@ class UpstreamClient : public Fetching {};
 const std::string kHello = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
 TEST_F(UpstreamClient, GivesHeadAndBody) {
-  ScriptedOrigin origin(answer("HTTP/1.1 200 OK\r\nETag: \"a\"\r\nX-Pad:   padded \t\r\nContent-Length: 5\r\nx-pad: again\r\n\r\nhello"));
+  ScriptedOrigin origin(
+      answer("HTTP/1.1 200 OK\r\nETag: \"a\"\r\nX-Pad:   padded \t\r\nContent-Length: 5\r\nx-pad: "
+             "again\r\n\r\nhello"));
   const Fetched got = fetch(origin.url("/x"));
   EXPECT_EQ(got.error, std::nullopt);
   EXPECT_EQ(got.status, 200);
   EXPECT_EQ(got.body, "hello");
-  const decltype(got.fields) expected = {{"etag", "\"a\""}, {"x-pad", "padded"}, {"content-length", "5"}, {"x-pad", "again"}};
+  const decltype(got.fields) expected = {
+      {"etag", "\"a\""}, {"x-pad", "padded"}, {"content-length", "5"}, {"x-pad", "again"}};
   EXPECT_EQ(got.fields, expected);
   EXPECT_EQ(got.address, origin.host_port());
   EXPECT_EQ(got.detail, "");
@@ -75,8 +78,9 @@ TEST_F(UpstreamClient, SendsTheGivenFieldsInOrderAndNoOthers) {
   UpstreamRequest request = get(origin.url("/x"));
   request.fields = {{"Range", "bytes=0-9"}, {"X-Empty", ""}, {"Via", "1.1 entrepot"}, {"via", "1.1 other"}};
   fetch(std::move(request));
-  EXPECT_EQ(origin.requests().at(0).head, "GET /x HTTP/1.1\r\nHost: " + origin.host_port() +
-                                              "\r\nRange: bytes=0-9\r\nX-Empty:\r\nVia: 1.1 entrepot\r\nvia: 1.1 other\r\n\r\n");
+  EXPECT_EQ(origin.requests().at(0).head,
+            "GET /x HTTP/1.1\r\nHost: " + origin.host_port() +
+                "\r\nRange: bytes=0-9\r\nX-Empty:\r\nVia: 1.1 entrepot\r\nvia: 1.1 other\r\n\r\n");
 }
 
 TEST_F(UpstreamClient, SendsAnotherHostAndAcceptWhereGiven) {
@@ -90,7 +94,8 @@ TEST_F(UpstreamClient, SendsAnotherHostAndAcceptWhereGiven) {
 
 TEST_F(UpstreamClient, SendsTheTargetByteForByte) {
   ScriptedOrigin origin(answer(kHello));
-  for (const std::string target : {"/a/../b/./c//d", "/%41%2f?", "/?a=%20&b=+", "/x?q=a?b/../c", "/\xc3\xa9{}|\"<>"}) {
+  for (const std::string target :
+       {"/a/../b/./c//d", "/%41%2f?", "/?a=%20&b=+", "/x?q=a?b/../c", "/\xc3\xa9{}|\"<>"}) {
     EXPECT_EQ(fetch(origin.url(target)).status, 200) << target;
     EXPECT_EQ(origin.requests().back().target, target);
   }
@@ -117,7 +122,8 @@ TEST_F(UpstreamClient, RefusesRequestsThatWouldNotArriveAsMeant) {
   EXPECT_EQ(fetch(injected).error, Error::kMalformed);
   injected.fields = {{"X Y", "a"}};
   EXPECT_EQ(fetch(injected).error, Error::kMalformed);
-  for (const char* url : {"/x y", "/x#f", "/x\r\nA: b"}) EXPECT_EQ(fetch(origin.url(url)).error, Error::kMalformed) << url;
+  for (const char* url : {"/x y", "/x#f", "/x\r\nA: b"})
+    EXPECT_EQ(fetch(origin.url(url)).error, Error::kMalformed) << url;
   UpstreamRequest post = get(origin.url("/x"));
   post.method = "POST";
   EXPECT_EQ(fetch(post).error, Error::kMalformed);
@@ -125,7 +131,8 @@ TEST_F(UpstreamClient, RefusesRequestsThatWouldNotArriveAsMeant) {
 }
 
 TEST_F(UpstreamClient, InterimResponsesAreSkipped) {
-  ScriptedOrigin origin(answer("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nx: 1\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + kHello));
+  ScriptedOrigin origin(
+      answer("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nx: 1\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + kHello));
   const Fetched got = fetch(origin.url("/x"));
   EXPECT_EQ(got.status, 200);
   EXPECT_EQ(got.body, "hello");
@@ -155,7 +162,9 @@ TEST_F(UpstreamClient, HeadArrivesBeforeTheBody) {
 }
 
 TEST_F(UpstreamClient, ChunkedBodyEndsCleanlyAndItsTrailersAreIgnored) {
-  ScriptedOrigin origin(answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\netag: \"evil\"\r\n\r\n"));
+  ScriptedOrigin origin(
+      answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\netag: "
+             "\"evil\"\r\n\r\n"));
   for (int i = 0; i < 2; ++i) {
     const Fetched got = fetch(origin.url("/x"));
     EXPECT_EQ(got.body, "abcde");
@@ -186,7 +195,8 @@ TEST_F(UpstreamClient, RedirectsAreNotFollowed) {
 TEST_F(UpstreamClient, ResponsesWithoutABodyEndAtTheirHead) {
   ScriptedOrigin origin([](Connection& connection, const Request& request) {
     if (request.method == "HEAD") connection.send("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
-    if (request.target == "/304") connection.send("HTTP/1.1 304 Not Modified\r\ncontent-length: 1000\r\n\r\n");
+    if (request.target == "/304")
+      connection.send("HTTP/1.1 304 Not Modified\r\ncontent-length: 1000\r\n\r\n");
     if (request.target == "/204") connection.send("HTTP/1.1 204 No Content\r\n\r\n");
     if (request.target == "/0") connection.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
   });
@@ -228,12 +238,14 @@ TEST_F(UpstreamClient, ManyTransfersRunSideBySide) {
   support::Gate gate;
   ScriptedOrigin origin([&](Connection& connection, const Request& request) {
     gate.wait();
-    connection.send("HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(request.target.size()) + "\r\n\r\n" + request.target);
+    connection.send("HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(request.target.size()) +
+                    "\r\n\r\n" + request.target);
   });
   constexpr size_t kCount = 50;
   std::vector<Fetched> got(kCount);
   std::vector<io::Task<void>> tasks;
-  for (size_t i = 0; i < kCount; ++i) tasks.push_back(fetch_into(*client_, get(origin.url("/" + std::to_string(i))), got[i]));
+  for (size_t i = 0; i < kCount; ++i)
+    tasks.push_back(fetch_into(*client_, get(origin.url("/" + std::to_string(i))), got[i]));
   for (auto& task : tasks) task.start();
   run_until([&] { return origin.request_count() == kCount; });
   gate.open();

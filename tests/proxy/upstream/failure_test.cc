@@ -39,7 +39,8 @@ TEST_F(UpstreamFailure, BodyThatEndsEarlyGivesWhatCameAndThenTheReset) {
 
 TEST_F(UpstreamFailure, ChunkedBodyWithoutItsLastChunkIsNoCleanEnd) {
   for (const char* body : {"3\r\nabc\r\n", "3\r\nab", "3\r\nabc\r\n0\r\n", "3\r\nabc\r\n0"}) {
-    ScriptedOrigin origin(answer_and_close(std::string("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n") + body));
+    ScriptedOrigin origin(
+        answer_and_close(std::string("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n") + body));
     EXPECT_EQ(fetch(origin.url("/x")).error, Error::kReset) << body;
   }
 }
@@ -63,7 +64,8 @@ TEST_F(UpstreamFailure, ResetWithinTheBodyIsAReset) {
 }
 
 TEST_F(UpstreamFailure, EndWithoutAHeadIsAReset) {
-  for (const char* bytes : {"", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n", "HTTP/1.1 100 Continue\r\n\r\n"}) {
+  for (const char* bytes :
+       {"", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n", "HTTP/1.1 100 Continue\r\n\r\n"}) {
     ScriptedOrigin origin(answer_and_close(bytes));
     const Fetched got = fetch(origin.url("/x"));
     EXPECT_FALSE(got.had_head) << bytes;
@@ -107,7 +109,8 @@ TEST_F(UpstreamFailure, GarbageIsAProtocolError) {
 
 TEST_F(UpstreamFailure, ProblemWithTheHeadIsSaid) {
   ScriptedOrigin origin(answer("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!"));
-  EXPECT_EQ(fetch(origin.url("/x")).detail, origin.host_port() + ": the response has two different content-lengths");
+  EXPECT_EQ(fetch(origin.url("/x")).detail,
+            origin.host_port() + ": the response has two different content-lengths");
 }
 
 TEST_F(UpstreamFailure, MalformedChunkIsAProtocolError) {
@@ -118,7 +121,8 @@ TEST_F(UpstreamFailure, MalformedChunkIsAProtocolError) {
 }
 
 TEST_F(UpstreamFailure, BytesBehindTheEndAreNeverGivenAndTheConnectionIsNotUsedAgain) {
-  ScriptedOrigin origin(answer("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"));
+  ScriptedOrigin origin(answer(
+      "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"));
   EXPECT_EQ(fetch(origin.url("/1")).body, "hello");
   EXPECT_EQ(fetch(origin.url("/2")).body, "hello");
   EXPECT_EQ(origin.connection_count(), 2u);
@@ -155,7 +159,8 @@ TEST_F(UpstreamFailure, SilenceWithinTheBodyIsATimeout) {
 }
 
 TEST_F(UpstreamFailure, HandshakeThatNobodyAnswersIsAConnectTimeout) {
-  ScriptedOrigin origin([](Connection&, const Request&) {}, {.on_accept = [](Connection& connection) { connection.wait_until_gone(); }});
+  ScriptedOrigin origin([](Connection&, const Request&) {},
+                        {.on_accept = [](Connection& connection) { connection.wait_until_gone(); }});
   UpstreamRequest request = get("https" + origin.url("/x").substr(4));
   request.connect_timeout = 30ms;
   const Fetched got = fetch(request);

@@ -1,4 +1,5 @@
-// Fetching: runs a Client's loop on the test's own thread, step by step, so that a test can look between the steps.
+// Fetching: runs a Client's loop on the test's own thread, step by step, so that a test can look between the
+// steps.
 #pragma once
 
 #include <gtest/gtest.h>

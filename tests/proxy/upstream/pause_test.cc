@@ -22,7 +22,8 @@ class UpstreamPause : public Fetching {
   }
   static std::string piece_at(uint64_t offset, size_t size) {
     std::string piece;
-    while (piece.size() < size) piece += pattern().substr((offset + piece.size()) % pattern().size(), size - piece.size());
+    while (piece.size() < size)
+      piece += pattern().substr((offset + piece.size()) % pattern().size(), size - piece.size());
     return piece;
   }
   static ScriptedOrigin::Script big(uint64_t size) {
@@ -34,13 +35,15 @@ class UpstreamPause : public Fetching {
       }
     };
   }
-  static io::Task<void> check_into(Exchange& exchange, uint64_t& read, bool& same, std::optional<Error>& error, size_t& largest) {
+  static io::Task<void> check_into(Exchange& exchange, uint64_t& read, bool& same,
+                                   std::optional<Error>& error, size_t& largest) {
     while (true) {
       Result<Bytes> piece = co_await exchange.read();
       if (!piece) error = piece.error();
       if (!piece || piece->empty()) co_return;
       largest = std::max(largest, piece->size());
-      same &= piece_at(read, piece->size()) == std::string_view(reinterpret_cast<const char*>(piece->data()), piece->size());
+      same &= piece_at(read, piece->size()) ==
+              std::string_view(reinterpret_cast<const char*>(piece->data()), piece->size());
       read += piece->size();
     }
   }

@@ -34,7 +34,9 @@ class FakeDns {
     evdns_close_server_port(server_);
   }
 
-  std::string resolv_conf() const { return "nameserver 127.0.0.1:" + std::to_string(port_) + "\noptions timeout:1 attempts:1\n"; }
+  std::string resolv_conf() const {
+    return "nameserver 127.0.0.1:" + std::to_string(port_) + "\noptions timeout:1 attempts:1\n";
+  }
   void answer_held() {
     for (auto* request : std::exchange(held_, {})) evdns_server_request_respond(request, DNS_ERR_NONE);
   }
@@ -78,7 +80,9 @@ class ResolverTest : public ::testing::Test {
   void make(bool ipv6 = false) { resolver_ = std::make_unique<Resolver>(loop_, options(ipv6)); }
   ResolverOptions options(bool ipv6) {
     ResolverOptions options;
-    options.hosts_file = dir_.write("hosts", "127.0.0.1 localhost\n10.1.1.1\tRepo.Local other # comment repo.commented\n::5 six\nbad repo.bad\n");
+    options.hosts_file = dir_.write(
+        "hosts",
+        "127.0.0.1 localhost\n10.1.1.1\tRepo.Local other # comment repo.commented\n::5 six\nbad repo.bad\n");
     options.resolv_conf = dir_.write("resolv.conf", dns_.resolv_conf());
     options.minimum_ttl = minimum_ttl_;
     options.negative_ttl = 0ms;
@@ -161,7 +165,8 @@ TEST_F(ResolverTest, ManyWhoWaitAskOnce) {
   dns_.hold = true;
   make();
   int answered = 0;
-  for (int i = 0; i < 10; ++i) resolver_->resolve("repo.test", [&](const auto& answer) { answered += answer.addresses.size() == 1; });
+  for (int i = 0; i < 10; ++i)
+    resolver_->resolve("repo.test", [&](const auto& answer) { answered += answer.addresses.size() == 1; });
   run_until([&] { return dns_.questions > 0; });
   EXPECT_EQ(answered, 0);
   dns_.answer_held();

@@ -7,7 +7,9 @@ namespace {
 
 class UpstreamTls : public Fetching {
  protected:
-  ScriptedOrigin::Options secure(const std::vector<std::string>& names, int days = 30) { return {.tls = authority_.server(names, days)}; }
+  ScriptedOrigin::Options secure(const std::vector<std::string>& names, int days = 30) {
+    return {.tls = authority_.server(names, days)};
+  }
   UpstreamRequest trusting(std::string url) {
     UpstreamRequest request = get(std::move(url));
     request.tls_trusted_certificate = certificate_;
@@ -34,7 +36,8 @@ TEST_F(UpstreamTls, UnknownAuthorityIsRefusedAndSaid) {
   ScriptedOrigin origin(answer(hello_), secure({"IP:127.0.0.1"}));
   const Fetched got = fetch(origin.url("/x"));
   EXPECT_EQ(got.error, Error::kTls);
-  EXPECT_EQ(got.detail, "TLS with " + origin.host_port() + ": SSL certificate problem: unable to get local issuer certificate");
+  EXPECT_EQ(got.detail, "TLS with " + origin.host_port() +
+                            ": SSL certificate problem: unable to get local issuer certificate");
   EXPECT_EQ(origin.request_count(), 0u);
 }
 
@@ -49,7 +52,8 @@ TEST_F(UpstreamTls, WrongNameIsRefusedAndSaid) {
   ScriptedOrigin origin(answer(hello_), secure({"DNS:other.test"}));
   const Fetched got = fetch(trusting(origin.url("/x")));
   EXPECT_EQ(got.error, Error::kTls);
-  EXPECT_NE(got.detail.find("no alternative certificate subject name matches"), std::string::npos) << got.detail;
+  EXPECT_NE(got.detail.find("no alternative certificate subject name matches"), std::string::npos)
+      << got.detail;
   EXPECT_EQ(origin.request_count(), 0u);
 }
 

@@ -1,18 +1,17 @@
-#include "proxy/serve/problem.h"
+#include "proxy/http/problem.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "cache/result.h"
 
-namespace entrepot::serve {
+namespace entrepot::http {
 namespace {
 
 // RFC 9457 3
 TEST(Problem, HasTheMembersOfTheStandardAndAWordForMachines) {
   EXPECT_EQ(
-      problem_body(502, to_string(Error::kConnect), "no route"),
+      problem_body(502, "connect", "no route"),
       R"({"type":"about:blank","title":"Bad Gateway","status":502,"error":"connect","detail":"no route"})");
 }
 
@@ -69,4 +68,4 @@ TEST(ReasonPhrase, OfAnUnknownStatusIsThatOfItsClass) {
 }
 
 }  // namespace
-}  // namespace entrepot::serve
+}  // namespace entrepot::http

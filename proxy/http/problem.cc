@@ -1,8 +1,8 @@
-#include "proxy/serve/problem.h"
+#include "proxy/http/problem.h"
 
 #include <nlohmann/json.hpp>
 
-namespace entrepot::serve {
+namespace entrepot::http {
 
 namespace {
 
@@ -13,11 +13,26 @@ struct Phrase {
   std::string_view text;
 };
 constexpr Phrase kPhrases[] = {
+    {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
+    {203, "Non-Authoritative Information"},
+    {204, "No Content"},
+    {205, "Reset Content"},
+    {206, "Partial Content"},
+    {300, "Multiple Choices"},
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {303, "See Other"},
+    {304, "Not Modified"},
+    {307, "Temporary Redirect"},
+    {308, "Permanent Redirect"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
     {403, "Forbidden"},
     {404, "Not Found"},
     {405, "Method Not Allowed"},
+    {406, "Not Acceptable"},
     {408, "Request Timeout"},
     {409, "Conflict"},
     {410, "Gone"},
@@ -29,6 +44,7 @@ constexpr Phrase kPhrases[] = {
     {416, "Range Not Satisfiable"},
     {417, "Expectation Failed"},
     {421, "Misdirected Request"},
+    {422, "Unprocessable Content"},
     {425, "Too Early"},
     {426, "Upgrade Required"},
     {428, "Precondition Required"},
@@ -74,4 +90,4 @@ std::string problem_body(int status, std::string_view error, std::string_view de
   return body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-}  // namespace entrepot::serve
+}  // namespace entrepot::http

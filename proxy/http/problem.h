@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace entrepot::serve {
+namespace entrepot::http {
 
 // "Bad Gateway". For a status without a phrase: that of its class ("Client Error", "Server Error"), else
 // "Unknown".
@@ -15,4 +15,4 @@ std::string_view reason_phrase(int status) noexcept;
 // people, cut to 512 bytes between characters; left out when empty. What is not UTF-8 in them is replaced.
 std::string problem_body(int status, std::string_view error, std::string_view detail);
 
-}  // namespace entrepot::serve
+}  // namespace entrepot::http
