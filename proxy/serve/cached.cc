@@ -69,6 +69,7 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
       std::optional<resolver::StoredResponse> response =
           stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
       if (response && stored->blob && serve_stored(stream, *asked, *stored, *response, generation)) co_return;
+      asked->was_stored |= response && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
       if (request.has("authorization")) {
         co_await serve_pass(stream, std::move(asked), CacheStatus::kBypass);
         co_return;
@@ -77,7 +78,7 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
         co_await serve_pass(stream, std::move(asked), CacheStatus::kMiss);
         co_return;
       }
-      auto claim = [cache, name = asked->name] { return cache->claim(name); };
+      auto claim = [cache, name = asked->name, generation] { return cache->claim(name, true, generation); };
       cache::Cache::Claim claimed = co_await tools_.pool.run(tools_.loop, std::move(claim));
       fill = claimed.fill;
       leader = claimed.leader;
@@ -105,8 +106,7 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
     if (fill->phase() == FillPhase::kMerged) {
       const auto other = fill->merged_into();
       if (!other) {
-        asked->validated =
-            true;  // a 304, or a digest that was stored already: what the index says now is the answer
+        asked->settled = true;  // what the index says now is the answer
         continue;
       }
       fill = other;
@@ -143,8 +143,8 @@ bool Handler::serve_stored(http::Stream& stream, Asked& asked, const cache::Stor
                            resolver::StoredResponse& response, uint64_t generation) {
   const std::time_t now = tools_.loop.wall_seconds();
   const bool immutable = asked.classified.cls == resolver::Class::kDigest;
-  const bool usable = immutable || resolver::is_fresh(response, now) ||
-                      (asked.validated && response.response_time >= asked.at);
+  const bool usable =
+      immutable || resolver::is_fresh(response, now) || (asked.settled && response.response_time >= asked.at);
   if (!usable) return false;
   const bool whole = stored.blob->state() == cache::BlobState::kVerified;
   if (!whole && !holds_all(*stored.blob, stream.request())) return false;
@@ -163,9 +163,10 @@ bool Handler::serve_stored(http::Stream& stream, Asked& asked, const cache::Stor
     const size_t bytes = 1024 + in_memory;
     if (fresh_until > now) hot_.insert(asked.hash, asked.name.text, std::move(hot), bytes);
   }
-  const CacheStatus status = !whole            ? CacheStatus::kHitUnverified
-                             : asked.validated ? CacheStatus::kRevalidated
-                                               : CacheStatus::kHit;
+  const CacheStatus status = !whole             ? CacheStatus::kHitUnverified
+                             : !asked.settled   ? CacheStatus::kHit
+                             : asked.was_stored ? CacheStatus::kRevalidated
+                                                : CacheStatus::kMiss;
   answer(stream, *asked.place, Content{prepared, stored.blob, nullptr, asked.place->cache, status});
   return true;
 }
@@ -179,9 +180,10 @@ void Handler::serve_filling(http::Stream& stream, const Asked& asked,
   auto response = resolver::StoredResponse::decode(fill.head().metadata);
   if (!response) return refuse(stream, asked.place, 500, "internal", "the stored response cannot be read");
   auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt);
-  answer(stream, *asked.place,
-         Content{prepared, fill.blob(), watch, asked.place->cache,
-                 leader ? CacheStatus::kMiss : CacheStatus::kCollapsed});
+  const CacheStatus status = !leader            ? CacheStatus::kCollapsed
+                             : asked.was_stored ? CacheStatus::kExpired
+                                                : CacheStatus::kMiss;
+  answer(stream, *asked.place, Content{prepared, fill.blob(), watch, asked.place->cache, status});
 }
 
 fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill) {

@@ -69,7 +69,8 @@ class Handler final : public http::RequestHandler {
     uint64_t hash = 0;
     std::time_t at = 0;
     resolver::Classified classified;  // what the path itself says
-    bool validated = false;           // the upstream has confirmed what is stored since this request came
+    bool was_stored = false;          // something stale was stored when this request came
+    bool settled = false;  // since then the upstream has confirmed it, or named bytes that are stored
   };
   struct Hot {
     std::shared_ptr<const PreparedResponse> prepared;

@@ -28,6 +28,7 @@ def test_a_change_that_validation_finds_replaces_what_is_stored(edge, origin):
     thing.data, thing.etag = bytes(reversed(thing.data)), '"v2"'
     changed = edge.fetch("/thing.bin")
     assert changed.complete and changed.body == thing.data and changed.fields["etag"] == '"v2"'
+    assert changed.fields["cache-status"] == "entrepot; fwd=stale"
     edge.wait_idle()
     assert edge.fetch("/thing.bin").body == thing.data and origin.requests[-1].status == 304
 
@@ -81,7 +82,8 @@ def test_two_names_of_one_digest_cost_one_body_and_are_stored_once(edge, origin)
     first, second = (origin.add(path, data=data, fields=promise) for path in ("/one.bin", "/two.bin"))
     assert edge.fetch("/one.bin").body == data
     edge.wait_idle()
-    assert edge.fetch("/two.bin").body == data
+    other = edge.fetch("/two.bin")
+    assert other.body == data and other.fields["cache-status"] == "entrepot; fwd=uri-miss"
     edge.wait_idle()
     assert edge.metrics()["cache_blobs"] == 1 and edge.metrics()["fills_merged_total"] == 1
     asked = len(origin.requests)

@@ -1,0 +1,45 @@
+import contextlib
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+
+from support.edge import Edge, make_certificate  # noqa: E402
+from support.origin import Origin  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    return make_certificate(str(tmp_path_factory.mktemp("certificate")))
+
+
+@pytest.fixture
+def origin():
+    origin = Origin()
+    yield origin
+    origin.close()
+
+
+@pytest.fixture
+def make_edge(tmp_path, certificate):
+    """make_edge(locations, ...): an Edge with a folder of its own, not yet started; stopped with the test."""
+    with contextlib.ExitStack() as ends:
+        number = iter(range(1000))
+
+        def make(locations, folder=None, **options):
+            folder = folder or tmp_path / f"edge{next(number)}"
+            folder.mkdir(exist_ok=True)
+            edge = Edge(folder, certificate, locations, **options)
+            ends.callback(edge.stop)
+            return edge
+
+        yield make
+
+
+@pytest.fixture
+def edge(make_edge, origin):
+    """The usual one: caches all of `origin` for an hour, two workers."""
+    return make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}").start()
