@@ -71,8 +71,10 @@ class Cache {
 
   // Joins the Fill that runs for this name, or makes one (then `leader` is true and the caller must drive it to an end).
   // A new Fill goes on from the name's partial blob where one is stored and `resume_partial` allows it. [disk] when it leads.
+  // `seen` is generation() of the name before the caller looked it up. Where it has moved since, a fill may have ended in between
+  // and its blob be stored: then nobody leads, and the Fill that comes back is in kMerged with no other: look the name up again.
   struct Claim { std::shared_ptr<Fill> fill; bool leader; };
-  virtual Claim claim(const Name& name, bool resume_partial = true) = 0;
+  virtual Claim claim(const Name& name, bool resume_partial = true, std::optional<uint64_t> seen = std::nullopt) = 0;
   // The running Fill of a name, if any. Never waits.
   virtual std::shared_ptr<Fill> running(const Name& name) const = 0;
   // Registers `fill` as the one that brings `digest` for `space`. Returns the one that already does, or null when `fill` is now it.

@@ -1,6 +1,6 @@
-// Room: who has to go when the store is full. Victims come from sampling hashed records, so that no list of all blobs is kept in memory.
-// A victim is hidden first, then erased from the index, and only when that is durable is its file unlinked; readers go on with what they
-// have open.
+// Room: who has to go when the store is full. Victims come from sampling hashed records, so that no list of
+// all blobs is kept in memory. A victim is hidden first, then erased from the index, then its file is
+// unlinked; readers go on with what they have open.
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -22,7 +22,8 @@ constexpr auto kSweepEvery = 10s;
 
 std::string random_key() {
   thread_local std::mt19937_64 random{std::random_device{}()};
-  std::string key(1, static_cast<char>(random() % 8 == 0 ? BlobKey::Kind::kProvisional : BlobKey::Kind::kDigest));
+  std::string key(
+      1, static_cast<char>(random() % 8 == 0 ? BlobKey::Kind::kProvisional : BlobKey::Kind::kDigest));
   for (int i = 0; i < 8; ++i) key.push_back(static_cast<char>(random()));
   return key;
 }
@@ -41,10 +42,21 @@ bool Store::room_for(uint64_t bytes) noexcept {
   return options_.min_free_bytes == 0 || free_bytes(options_.path) >= options_.min_free_bytes + bytes;
 }
 
-bool Store::below_low_water() noexcept {
-  const uint64_t taken = stats_.bytes.load() + reserved_.load();
-  if (taken > options_.max_size_bytes / 100 * 85) return false;
-  return options_.min_free_bytes == 0 || free_bytes(options_.path) >= options_.min_free_bytes + options_.min_free_bytes / 20;
+// Bytes of blobs that may stay where `wanted` more are to have room, and some to spare. What is reserved
+// cannot be evicted: where it alone is too much, blobs would go for nothing.
+uint64_t Store::bytes_to_keep(uint64_t wanted) const noexcept {
+  const uint64_t reserved = reserved_.load(), low_water = options_.max_size_bytes / 100 * 85;
+  uint64_t keep = UINT64_MAX;
+  if (reserved < low_water) keep = low_water - reserved;
+  if (reserved + wanted <= options_.max_size_bytes)
+    keep = std::min(keep, options_.max_size_bytes - reserved - wanted);
+  return keep;
+}
+
+bool Store::has_spare_room(uint64_t wanted) const noexcept {
+  if (stats_.bytes.load() > bytes_to_keep(wanted)) return false;
+  return options_.min_free_bytes == 0 ||
+         free_bytes(options_.path) >= options_.min_free_bytes + options_.min_free_bytes / 20 + wanted;
 }
 
 Result<void> Store::reserve(uint64_t bytes) noexcept {
@@ -55,12 +67,12 @@ Result<void> Store::reserve(uint64_t bytes) noexcept {
     if (room_for(bytes)) {
       reserved_.fetch_add(bytes);
       if (!room_for(options_.max_size_bytes / 10)) {  // high water: begin before it is full
-        room_wanted_ = true;
+        room_wanted_ = room_wanted_.value_or(0);
         evictor_wake_.notify_one();
       }
       return {};
     }
-    room_wanted_ = true;
+    room_wanted_ = std::max(room_wanted_.value_or(0), bytes);
     evictor_wake_.notify_one();
     const uint64_t round = rounds_;
     const bool turned = room_made_.wait_until(lock, deadline, [&] { return rounds_ != round || stopping_; });
@@ -72,31 +84,36 @@ Result<void> Store::reserve(uint64_t bytes) noexcept {
 void Store::release(uint64_t bytes) noexcept { reserved_.fetch_sub(bytes); }
 
 void Store::run_evictor() {
+  constexpr auto kPause = 20ms;  // after a round that freed nothing: who waits for room asks again at once
   std::unique_lock lock(evictor_mutex_);
   while (!stopping_) {
-    evictor_wake_.wait_for(lock, kSweepEvery, [this] { return stopping_ || room_wanted_; });
+    evictor_wake_.wait_for(lock, kSweepEvery, [this] { return stopping_ || room_wanted_.has_value(); });
     if (stopping_) return;
-    const bool wanted = std::exchange(room_wanted_, false);
+    const auto wanted = std::exchange(room_wanted_, std::nullopt);
     lock.unlock();
+    bool fruitful = true;
     if (wanted) {
-      make_room();
+      fruitful = make_room(*wanted);
     } else {
       drop_inactive();
     }
     lock.lock();
+    if (!fruitful) evictor_wake_.wait_for(lock, kPause, [this] { return stopping_; });
     ++rounds_;
     room_made_.notify_all();
   }
 }
 
-void Store::make_room() {
-  while (!below_low_water() && !ending_) {
+// False: there was nobody to evict.
+bool Store::make_room(uint64_t wanted) {
+  bool fruitful = false;
+  while (!has_spare_room(wanted) && !ending_) {
     std::vector<Victim> victims;
     std::set<std::string> chosen;
     uint64_t freed = 0;
-    const uint64_t taken = stats_.bytes.load() + reserved_.load();
-    const uint64_t goal = options_.max_size_bytes / 100 * 85;
-    for (int fruitless = 0; victims.size() < kBatch && fruitless < 4 && (taken > goal + freed || victims.empty());) {
+    const uint64_t stored = stats_.bytes.load(), keep = bytes_to_keep(wanted);
+    for (int fruitless = 0; victims.size() < kBatch && fruitless < 4 &&
+                            (victims.empty() || (stored > freed && stored - freed > keep));) {
       auto victim = find_victim();
       if (!victim || !chosen.insert(victim->blob.key()).second) {
         ++fruitless;
@@ -105,9 +122,13 @@ void Store::make_room() {
       freed += victim->record.stored_bytes;
       victims.push_back(std::move(*victim));
     }
-    if (victims.empty()) return;
-    evict(std::move(victims));
+    if (evict(victims) == 0) {
+      if (victims.empty()) index_->flush();  // what was stored since the last commit is no candidate yet
+      return fruitful;
+    }
+    fruitful = true;
   }
+  return fruitful;
 }
 
 // The least recently asked for of a random handful.
@@ -115,11 +136,14 @@ std::optional<Store::Victim> Store::find_victim() {
   std::optional<Victim> worst;
   for (auto& [key, payload] : index_->sample(Table::kBlobs, random_key(), kSample)) {
     auto blob = BlobKey::from_key(key);
-    auto record = BlobRecord::decode(payload);
-    if (!blob || !record || !index_->get(Table::kBlobs, key)) continue;  // erased since the last commit
+    auto record =
+        blob ? blob_record(*blob) : std::nullopt;  // not what was committed: it may have changed since
+    if (!record) continue;
     if (record->state == BlobState::kPartial) {  // one that a fill is working on stays
       const size_t nul = record->name_key.find('\0');
-      if (nul != std::string::npos && fills_.find(record->name_key.substr(0, nul), record->name_key.substr(nul + 1))) continue;
+      if (nul != std::string::npos &&
+          fills_.find(record->name_key.substr(0, nul), record->name_key.substr(nul + 1)))
+        continue;
     }
     uint32_t recency = record->recency;
     {
@@ -131,37 +155,46 @@ std::optional<Store::Victim> Store::find_victim() {
   return worst;
 }
 
-void Store::evict(std::vector<Victim> victims) {
-  std::vector<Index::Change> changes;
-  for (const Victim& victim : victims) {
-    {
-      std::lock_guard lock(open_mutex_);
-      hidden_.insert(victim.blob.key());
+// Returns how many went: whom somebody else erased meanwhile is skipped.
+size_t Store::evict(const std::vector<Victim>& victims) {
+  std::vector<const Victim*> gone;
+  {
+    std::lock_guard records(records_mutex_);
+    std::vector<Index::Change> changes;
+    Delta delta;
+    for (const Victim& victim : victims) {
+      const auto record = blob_record(victim.blob);
+      if (!record) continue;
+      {
+        std::lock_guard lock(open_mutex_);
+        hidden_.insert(victim.blob.key());
+      }
+      forget_open(victim.blob);
+      if (record->state == BlobState::kPartial) {
+        erase_partial_records(victim.blob, *record, changes);
+      } else {
+        changes.push_back({Table::kBlobs, victim.blob.key(), std::nullopt});
+      }
+      delta.add(*record, -1);
+      stats_.evicted_blobs.fetch_add(1, std::memory_order_relaxed);
+      stats_.evicted_bytes.fetch_add(record->stored_bytes, std::memory_order_relaxed);
+      gone.push_back(&victim);
     }
-    forget_open(victim.blob);
-    bump(blob_hash(victim.blob));
-    if (const auto id = victim.blob.provisional()) {
-      erase_partial_records(*id, victim.record, changes);
-      changes.push_back({Table::kResponses, victim.record.name_key, std::nullopt});
-    } else {
-      changes.push_back({Table::kBlobs, victim.blob.key(), std::nullopt});
-    }
+    if (gone.empty()) return 0;
+    change(std::move(changes), delta);
   }
-  index_->apply(std::move(changes));
-  const bool durable = index_->flush();
-  for (const Victim& victim : victims) {
-    const bool partial = victim.record.state == BlobState::kPartial;
-    if (durable && !victim.record.in_index) {
-      const auto id = victim.blob.provisional();
-      unlink_file(id ? partial_path(*id) : blob_path(*victim.blob.digest()));
-    }
-    const auto bytes = static_cast<int64_t>(victim.record.stored_bytes);
-    count(-bytes, -1, partial ? -bytes : 0);
-    stats_.evicted_blobs.fetch_add(1, std::memory_order_relaxed);
-    stats_.evicted_bytes.fetch_add(victim.record.stored_bytes, std::memory_order_relaxed);
+  // Where that cannot be made durable the files go all the same: a record without a file is a miss, a full
+  // disk that cannot be emptied is the end.
+  index_->flush();
+  for (const Victim* victim : gone) {
+    std::lock_guard records(records_mutex_);
+    const auto id = victim->blob.provisional();
+    if (!blob_record(victim->blob))
+      unlink_file(id ? partial_path(*id) : blob_path(*victim->blob.digest()));  // else it was stored anew
     std::lock_guard lock(open_mutex_);
-    hidden_.erase(victim.blob.key());
+    hidden_.erase(victim->blob.key());
   }
+  return gone.size();
 }
 
 void Store::drop_inactive() {
@@ -170,7 +203,7 @@ void Store::drop_inactive() {
   std::vector<Victim> victims;
   auto victim = find_victim();
   if (victim && victim->recency + limit < now) victims.push_back(std::move(*victim));
-  if (!victims.empty()) evict(std::move(victims));
+  evict(victims);
 }
 
 }  // namespace entrepot::cache

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "cache/records.h"
 
@@ -12,9 +13,8 @@ namespace entrepot::cache {
 
 namespace {
 
-constexpr const char* kTableNames[kTables] = {"names", "responses", "blobs", "groups", "grants", "tags", "meta"};
-constexpr size_t kMaxBatchRecords = 1000;
-constexpr size_t kMaxBatchBytes = 64ull << 20;
+constexpr const char* kTableNames[kTables] = {"names",  "responses", "blobs", "groups",
+                                              "grants", "tags",      "meta"};
 constexpr uint32_t kFormatVersion = 1;
 constexpr std::string_view kVersionKey = "format";
 
@@ -24,14 +24,19 @@ std::string_view view(const MDB_val& v) { return {static_cast<const char*>(v.mv_
 Error error_of(int code) {
   switch (code) {
     case EACCES:
-    case EPERM: return Error::kPermission;
-    case ENOSPC: return Error::kNoSpace;
+    case EPERM:
+    case EROFS:
+      return Error::kPermission;
+    case ENOSPC:
+      return Error::kNoSpace;
     case MDB_INVALID:
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_VERSION_MISMATCH:
-    case MDB_PANIC: return Error::kCorrupt;
-    default: return Error::kIo;
+    case MDB_PANIC:
+      return Error::kCorrupt;
+    default:
+      return Error::kIo;
   }
 }
 
@@ -53,13 +58,15 @@ Result<void> Index::open_environment() {
   mdb_env_set_maxdbs(env_, kTables);
   mdb_env_set_maxreaders(env_, 1024);
   mdb_env_set_mapsize(env_, options_.map_size_bytes);
-  if (const int code = mdb_env_open(env_, options_.path.c_str(), MDB_NOTLS, 0600); code != 0) return error_of(code);
+  if (const int code = mdb_env_open(env_, options_.path.c_str(), MDB_NOTLS, 0600); code != 0)
+    return error_of(code);
   if (existed) {  // a file that was cut short would kill us with SIGBUS at the first read beyond its end
     MDB_envinfo info{};
     MDB_stat stat{};
     mdb_env_info(env_, &info);
     mdb_env_stat(env_, &stat);
-    if (static_cast<uint64_t>(st.st_size) < (static_cast<uint64_t>(info.me_last_pgno) + 1) * stat.ms_psize) return Error::kCorrupt;
+    if (static_cast<uint64_t>(st.st_size) < (static_cast<uint64_t>(info.me_last_pgno) + 1) * stat.ms_psize)
+      return Error::kCorrupt;
   }
   MDB_txn* txn = nullptr;
   if (const int code = mdb_txn_begin(env_, nullptr, 0, &txn); code != 0) return error_of(code);
@@ -79,6 +86,7 @@ Result<void> Index::check_version() {
     std::memcpy(&version, stored->data(), std::min(stored->size(), sizeof(version)));
     return version > kFormatVersion ? Result<void>(Error::kUnsupported) : Result<void>();
   }
+  made_new_ = true;
   std::string payload(reinterpret_cast<const char*>(&kFormatVersion), sizeof(kFormatVersion));
   Batch first;
   first[{Table::kMeta, std::string(kVersionKey)}] = std::move(payload);
@@ -124,7 +132,7 @@ std::optional<std::string> Index::get(Table table, std::string_view key) {
     if (const auto payload = unseal(key, view(v))) {
       out.emplace(*payload);
     } else {
-      counters_.damaged.fetch_add(1, std::memory_order_relaxed);
+      options_.stats->corrupt_records.fetch_add(1, std::memory_order_relaxed);
     }
   }
   end_read(txn);
@@ -141,7 +149,6 @@ std::vector<Index::Sample> Index::sample(Table table, std::string_view from, siz
     MDB_val k = val(from), v{};
     int code = mdb_cursor_get(cursor, &k, &v, from.empty() ? MDB_FIRST : MDB_SET_RANGE);
     bool wrapped = from.empty();
-    std::string first;
     while (out.size() < count) {
       if (code == MDB_NOTFOUND && !wrapped) {
         wrapped = true;
@@ -151,7 +158,11 @@ std::vector<Index::Sample> Index::sample(Table table, std::string_view from, siz
       if (code != 0) break;
       std::string key(view(k));
       if (!out.empty() && key == out.front().key) break;  // all round
-      if (const auto payload = unseal(key, view(v))) out.push_back({std::move(key), std::string(*payload)});
+      if (const auto payload = unseal(key, view(v))) {
+        out.push_back({std::move(key), std::string(*payload)});
+      } else {
+        options_.stats->corrupt_records.fetch_add(1, std::memory_order_relaxed);
+      }
       code = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
@@ -182,7 +193,7 @@ void Index::end_read(MDB_txn* txn) {
 }
 
 void Index::apply(std::vector<Change> changes) {
-  bool full = false;
+  bool wake = false;
   {
     std::lock_guard lock(mutex_);
     for (Change& change : changes) {
@@ -190,26 +201,25 @@ void Index::apply(std::vector<Change> changes) {
       collecting_[{change.table, std::move(change.key)}] = std::move(change.payload);
     }
     ++applied_;
-    full = collecting_.size() >= kMaxBatchRecords || collecting_bytes_ >= kMaxBatchBytes;
+    wake = full();
   }
-  if (full) wake_.notify_one();
+  if (wake) wake_.notify_one();
 }
 
 bool Index::flush() {
   std::unique_lock lock(mutex_);
-  const uint64_t upto = applied_;
+  const uint64_t upto = applied_, failures = failures_;
   flush_asked_ = true;
   wake_.notify_one();
-  committed_.wait(lock, [&] { return durable_ >= upto; });
-  return !failed_;
+  committed_.wait(lock, [&] { return durable_ >= upto || failures_ != failures; });
+  return durable_ >= upto;
 }
 
 void Index::run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait_for(lock, options_.commit_interval, [this] {
-      return stopping_ || flush_asked_ || collecting_.size() >= kMaxBatchRecords || collecting_bytes_ >= kMaxBatchBytes;
-    });
+    wake_.wait_for(lock, options_.commit_interval,
+                   [this] { return stopping_ || flush_asked_ || (full() && !failing_); });
     const bool last = stopping_;
     flush_asked_ = false;
     if (options_.before_commit) {
@@ -218,30 +228,51 @@ void Index::run() {
       lock.lock();
     }
     committing_.swap(collecting_);
-    collecting_bytes_ = 0;
+    const size_t bytes = std::exchange(collecting_bytes_, 0);
     const uint64_t upto = applied_;
+    bool good = true;
     if (!committing_.empty()) {
       lock.unlock();
-      const bool good = commit(committing_);  // only this thread changes committing_
+      good = commit(committing_);  // only this thread changes committing_
       lock.lock();
-      failed_ = failed_ || !good;
-      committing_.clear();
     }
-    durable_ = upto;
+    failing_ = !good;
+    if (good) {
+      committing_.clear();
+      durable_ = upto;
+    } else {
+      ++failures_;
+      keep_for_later(bytes);
+    }
     committed_.notify_all();
     if (last) return;
   }
+}
+
+// What was written since wins over what could not be committed. Within bounds: who cannot write for long
+// forgets, and a name that is forgotten is a miss.
+void Index::keep_for_later(size_t bytes) {
+  if (bytes + collecting_bytes_ > 4 * kMaxBatchBytes) {
+    if (options_.on_event)
+      options_.on_event("the index cannot be written for too long: " + std::to_string(committing_.size()) +
+                        " records are dropped");
+  } else {
+    collecting_.merge(committing_);
+    collecting_bytes_ += bytes;
+  }
+  committing_.clear();
 }
 
 bool Index::commit(const Batch& batch) {
   for (int attempt = 0; attempt < 8; ++attempt) {
     const int code = write_batch(batch);
     if (code == 0) {
-      counters_.commits.fetch_add(1, std::memory_order_relaxed);
+      options_.stats->commits.fetch_add(1, std::memory_order_relaxed);
       return true;
     }
     if (code != MDB_MAP_FULL) {
-      if (options_.on_event) options_.on_event(std::string("the index cannot be written: ") + mdb_strerror(code));
+      if (options_.on_event)
+        options_.on_event(std::string("the index cannot be written: ") + mdb_strerror(code));
       return false;
     }
     grow_map();
@@ -282,7 +313,9 @@ void Index::grow_map() {
   MDB_envinfo info{};
   mdb_env_info(env_, &info);
   mdb_env_set_mapsize(env_, info.me_mapsize + info.me_mapsize / 2);
-  if (options_.on_event) options_.on_event("the index outgrew its map, which is " + std::to_string((info.me_mapsize + info.me_mapsize / 2) >> 20) + " MiB now");
+  if (options_.on_event)
+    options_.on_event("the index outgrew its map, which is " +
+                      std::to_string((info.me_mapsize + info.me_mapsize / 2) >> 20) + " MiB now");
 }
 
 }  // namespace entrepot::cache

@@ -47,9 +47,12 @@ class Reader {
 
 bool right_size(BlobKey::Kind kind, size_t size) {
   switch (kind) {
-    case BlobKey::Kind::kNone: return size == 0;
-    case BlobKey::Kind::kProvisional: return size == 16;
-    case BlobKey::Kind::kDigest: return size == 32;
+    case BlobKey::Kind::kNone:
+      return size == 0;
+    case BlobKey::Kind::kProvisional:
+      return size == 16;
+    case BlobKey::Kind::kDigest:
+      return size == 32;
   }
   return false;
 }
@@ -66,7 +69,8 @@ bool get_digest(Reader& in, std::optional<Digest>& out) {
   const std::string_view bytes = in.text();
   if (algorithm == 0) return bytes.empty();
   if (algorithm > 2) return false;
-  out = Digest::from_bytes(static_cast<DigestAlgorithm>(algorithm), {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  out = Digest::from_bytes(static_cast<DigestAlgorithm>(algorithm),
+                           {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
   return out.has_value();
 }
 
@@ -81,11 +85,14 @@ BlobKey BlobKey::of(const Digest& sha256) {
   return {Kind::kDigest, std::string(reinterpret_cast<const char*>(view.data()), view.size())};
 }
 
-BlobKey BlobKey::of(const ProvisionalId& id) { return {Kind::kProvisional, std::string(reinterpret_cast<const char*>(id.data()), id.size())}; }
+BlobKey BlobKey::of(const ProvisionalId& id) {
+  return {Kind::kProvisional, std::string(reinterpret_cast<const char*>(id.data()), id.size())};
+}
 
 std::optional<Digest> BlobKey::digest() const {
   if (kind != Kind::kDigest) return std::nullopt;
-  return Digest::from_bytes(DigestAlgorithm::kSha256, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  return Digest::from_bytes(DigestAlgorithm::kSha256,
+                            {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
 }
 
 std::optional<ProvisionalId> BlobKey::provisional() const {
@@ -147,7 +154,9 @@ std::optional<BlobRecord> BlobRecord::decode(std::string_view bytes) {
   record.name_key = in.text();
   record.validator = in.text();
   const bool digest_good = get_digest(in, record.expected_digest);
-  const bool known = (state == static_cast<uint8_t>(BlobState::kPartial) || state == static_cast<uint8_t>(BlobState::kVerified)) && place <= 1;
+  const bool known = (state == static_cast<uint8_t>(BlobState::kPartial) ||
+                      state == static_cast<uint8_t>(BlobState::kVerified)) &&
+                     place <= 1;
   if (!in.ended_well() || !digest_good || !known) return std::nullopt;
   record.state = static_cast<BlobState>(state);
   record.in_index = place == 1;
@@ -192,7 +201,8 @@ std::string grant_key(std::string_view space, const Digest& digest) {
 }
 
 std::string stored_key(std::string_view key) {
-  if (key.size() <= kMaxKeyBytes && !key.empty() && static_cast<uint8_t>(key[0]) != 0xFF) return std::string(key);
+  if (key.size() <= kMaxKeyBytes && !key.empty() && static_cast<uint8_t>(key[0]) != 0xFF)
+    return std::string(key);
   const XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, hash);

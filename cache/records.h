@@ -1,4 +1,5 @@
-// Records of the index: what stands under each key, byte by byte (cache/FORMAT.md, "Index"). Encoding and checked decoding. Pure.
+// Records of the index: what stands under each key, byte by byte (cache/FORMAT.md, "Index"). Encoding and
+// checked decoding. Pure.
 #pragma once
 
 #include <cstdint>
@@ -34,13 +35,13 @@ struct ResponseRecord {
 
 struct BlobRecord {
   BlobState state = BlobState::kVerified;
-  bool in_index = false;                 // its bytes are here, in `content`
-  uint64_t length_bytes = 0;             // kUnknownLength: a partial blob of unknown length
-  uint64_t stored_bytes = 0;             // what it counts for in the store's size
-  uint32_t recency = 0;                  // when it was last asked for: minutes since 1970, coarse
+  bool in_index = false;      // its bytes are here, in `content`
+  uint64_t length_bytes = 0;  // kUnknownLength: a partial blob of unknown length
+  uint64_t stored_bytes = 0;  // what it counts for in the store's size
+  uint32_t recency = 0;       // when it was last asked for: minutes since 1970, coarse
   std::string content;
   // Of a partial blob only.
-  std::string name_key;                  // the name that it belongs to
+  std::string name_key;  // the name that it belongs to
   std::string validator;
   std::optional<Digest> expected_digest;
   std::string encode() const;
@@ -51,13 +52,14 @@ std::string encode_group(const GroupPresence& group);
 std::optional<GroupPresence> decode_group(std::string_view bytes);
 std::string group_key(const ProvisionalId& id, uint64_t group);  // the number big-endian: in order
 
-std::string name_key(std::string_view space, std::string_view text);   // space, NUL, text
+std::string name_key(std::string_view space, std::string_view text);  // space, NUL, text
 std::string grant_key(std::string_view space, const Digest& digest);
 
 // A stored value: checksum over key and payload, the key itself where it was too long for LMDB, the payload.
 inline constexpr size_t kMaxKeyBytes = 511;
-std::string stored_key(std::string_view key);                                   // the key, or 0xFF and its XXH3-128
+std::string stored_key(std::string_view key);  // the key, or 0xFF and its XXH3-128
 std::string seal(std::string_view key, std::string_view payload);
-std::optional<std::string_view> unseal(std::string_view key, std::string_view value);  // empty: damaged, or another long key
+std::optional<std::string_view> unseal(std::string_view key,
+                                       std::string_view value);  // empty: damaged, or another long key
 
 }  // namespace entrepot::cache

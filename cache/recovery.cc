@@ -1,4 +1,5 @@
-// Start: after a clean stop, a kill or a damaged index alike. Nothing is walked before serving; what needs a walk goes on behind it.
+// Start: after a clean stop, a kill or a damaged index alike. Nothing is walked before serving; what needs a
+// walk goes on behind it.
 #include <sys/stat.h>
 
 #include <cstring>
@@ -18,7 +19,8 @@ Result<void> Store::open_index() {
   options.map_size_bytes = options_.map_size_bytes;
   options.commit_interval = options_.commit_interval;
   options.on_event = [this](std::string line) { on_event(line); };
-  options.before_commit = [this](Index& index) { ride_along(index); };
+  options.stats = &stats_;
+  options.before_commit = [this](Index& index) { write_recency(index); };
   auto opened = Index::open(options);
   if (!opened && opened.error() == Error::kCorrupt) {
     const std::string aside = quarantine_path() + "-index";
@@ -27,59 +29,96 @@ Result<void> Store::open_index() {
     if (failed) return Error::kIo;
     on_event("the index is damaged; moved to " + aside + " and made again from the blobs' footers");
     stats_.quarantined.fetch_add(1, std::memory_order_relaxed);
-    lost_index_ = true;
     opened = Index::open(options);
   }
   if (!opened) return opened.error();
   index_ = std::move(*opened);
+  new_index_ = index_->made_new();
   return {};
 }
 
 void Store::load_totals() {
-  const auto payload = index_->get(Table::kMeta, "totals");
-  uint64_t totals[3] = {};
-  if (!payload || payload->size() != sizeof(totals)) return;
+  const auto payload = index_->get(Table::kMeta, kTotalsKey);
+  uint64_t totals[4] = {};
+  if (!payload || payload->size() != sizeof(totals)) return count_again();
   std::memcpy(totals, payload->data(), sizeof(totals));
   stats_.bytes = totals[0];
   stats_.blobs = totals[1];
   stats_.partial_bytes = totals[2];
-  last_totals_ = *payload;
+  last_change_ = static_cast<std::time_t>(totals[3]);
 }
 
-// Blobs come back by their footers; names, inline bytes and partial blobs are lost.
-void Store::rebuild() {
+// The totals' record is lost: the only case in which the start reads all blobs' records.
+void Store::count_again() {
+  constexpr size_t kAtOnce = 256;
+  Delta delta;
+  std::string last;
+  while (true) {
+    const auto page = index_->sample(Table::kBlobs, last.empty() ? last : last + '\0', kAtOnce);
+    const std::string before = last;
+    for (const auto& [key, payload] : page) {
+      if (key <= last) break;  // from the start again
+      if (const auto record = BlobRecord::decode(payload)) delta.add(*record, 1);
+      last = key;
+    }
+    if (last == before) break;
+  }
+  stats_.bytes = static_cast<uint64_t>(delta.bytes);
+  stats_.blobs = static_cast<uint64_t>(delta.blobs);
+  stats_.partial_bytes = static_cast<uint64_t>(delta.partial_bytes);
+}
+
+// Blobs come back by their footers: all of them where the index is new (names, inline bytes and partial blobs
+// are lost then), else those that a kill came to between their rename and the commit that would have told of
+// them.
+void Store::adopt_files(std::time_t since) {
+  constexpr std::time_t kSlack = 60;  // the sync of a folder may take long
   uint64_t found = 0;
   std::error_code failed;
-  for (fs::recursive_directory_iterator walk(options_.path + "/blobs", failed), end; walk != end && !ending_; walk.increment(failed)) {
-    if (failed || !walk->is_regular_file(failed)) continue;
-    const auto footer = read_footer(walk->path().string());
-    if (!footer) {
-      if (footer.error() == Error::kCorrupt) (void)move_file(walk->path().string(), quarantine_path());
-      continue;
-    }
-    const BlobKey key = BlobKey::of(footer->sha256);
-    if (index_->get(Table::kBlobs, key.key())) continue;
-    BlobRecord record;
-    record.length_bytes = record.stored_bytes = footer->length_bytes;
-    record.recency = minutes_now();
-    index_->apply({{Table::kBlobs, key.key(), record.encode()}});
-    count(static_cast<int64_t>(record.stored_bytes), 1, 0);
-    ++found;
+  for (fs::directory_iterator walk(options_.path + "/blobs", failed), end; walk != end && !ending_;
+       walk.increment(failed)) {
+    struct stat st {};
+    if (::stat(walk->path().c_str(), &st) == 0 && st.st_mtime + kSlack >= since)
+      adopt_folder(walk->path().string(), since - kSlack, found);
   }
-  on_event("the index was made again: " + std::to_string(found) + " blobs");
+  if (found > 0) on_event(std::to_string(found) + " blobs that the index did not know are back");
+}
+
+void Store::adopt_folder(const std::string& folder, std::time_t since, uint64_t& found) {
+  std::error_code failed;
+  for (fs::directory_iterator walk(folder, failed), end; walk != end && !ending_; walk.increment(failed)) {
+    const std::string path = walk->path().string();
+    struct stat st {};
+    if (::stat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_ctime < since) continue;
+    const auto named = Digest::from_hex(DigestAlgorithm::kSha256, walk->path().filename().string());
+    if (named && blob_record(BlobKey::of(*named))) continue;
+    std::lock_guard records(records_mutex_);
+    const auto footer = read_footer(path);
+    if (footer && named && footer->sha256 == *named) {
+      if (blob_record(BlobKey::of(*named))) continue;
+      adopt_record(BlobKey::of(*named), footer->length_bytes);
+      ++found;
+    } else if (footer || footer.error() == Error::kCorrupt) {
+      stats_.quarantined.fetch_add(1, std::memory_order_relaxed);
+      (void)move_file(path, quarantine_path());
+    }
+  }
 }
 
 // Partial files that no record speaks of are what a kill left behind. Younger ones belong to fills that run.
-void Store::sweep_partials(std::time_t before) {
+void Store::sweep_partials(const timespec& started) {
   std::error_code failed;
-  for (fs::directory_iterator walk(options_.path + "/partial", failed), end; walk != end && !ending_; walk.increment(failed)) {
+  for (fs::directory_iterator walk(options_.path + "/partial", failed), end; walk != end && !ending_;
+       walk.increment(failed)) {
     if (failed) return;
     const std::string name = walk->path().filename().string();
     ProvisionalId id{};
     if (name.size() != 2 * id.size()) continue;
-    for (size_t i = 0; i < id.size(); ++i) id[i] = static_cast<uint8_t>(std::strtoul(name.substr(2 * i, 2).c_str(), nullptr, 16));
+    for (size_t i = 0; i < id.size(); ++i)
+      id[i] = static_cast<uint8_t>(std::strtoul(name.substr(2 * i, 2).c_str(), nullptr, 16));
     struct stat st {};
-    if (::stat(walk->path().c_str(), &st) != 0 || st.st_mtime >= before || index_->get(Table::kBlobs, BlobKey::of(id).key())) continue;
+    if (::stat(walk->path().c_str(), &st) != 0) continue;
+    if (is_before(started, st.st_mtim) || index_->get(Table::kBlobs, BlobKey::of(id).key())) continue;
     unlink_file(walk->path().string());
   }
 }

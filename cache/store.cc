@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -12,26 +11,16 @@
 #include <cstring>
 #include <ctime>
 
-#include "cache/file_blob.h"
-
 namespace entrepot::cache {
 
 namespace {
 
 constexpr size_t kMaxTouched = 100'000;
 
-// How many blobs' files stay open for the next reader.
-size_t open_files_limit() {
-  static const size_t limit = [] {
-    rlimit files{};
-    ::getrlimit(RLIMIT_NOFILE, &files);
-    return static_cast<size_t>(std::clamp<rlim_t>(files.rlim_cur / 4, 16, 8192));
-  }();
-  return limit;
-}
-
 Error error_of(int code) {
-  return code == EACCES || code == EPERM || code == EROFS ? Error::kPermission : code == ENOSPC ? Error::kNoSpace : Error::kIo;
+  return code == EACCES || code == EPERM || code == EROFS ? Error::kPermission
+         : code == ENOSPC                                 ? Error::kNoSpace
+                                                          : Error::kIo;
 }
 
 Result<void> make_folder(const std::string& path) {
@@ -40,6 +29,13 @@ Result<void> make_folder(const std::string& path) {
 
 }  // namespace
 
+// The clock that files' times are taken from. It ticks every few milliseconds.
+timespec file_time_now() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  return now;
+}
+
 uint32_t minutes_now() noexcept { return static_cast<uint32_t>(std::time(nullptr) / 60); }
 
 uint64_t name_hash(std::string_view space, std::string_view text) noexcept {
@@ -47,7 +43,16 @@ uint64_t name_hash(std::string_view space, std::string_view text) noexcept {
 }
 
 Result<std::shared_ptr<Cache>> Cache::open(CacheOptions options) {
-  auto store = std::make_shared<Store>(std::move(options));
+  // A fill keeps its store, and the evictor looks at fills: the last reference may end on a thread that the
+  // store would wait for.
+  const auto destroy = [](Store* store) {
+    if (store->on_own_thread()) {
+      std::thread([store] { delete store; }).detach();
+    } else {
+      delete store;
+    }
+  };
+  std::shared_ptr<Store> store(new Store(std::move(options)), destroy);
   if (auto started = store->start(); !started) return started.error();
   return std::shared_ptr<Cache>(std::move(store));
 }
@@ -71,16 +76,18 @@ Store::~Store() {
 Result<void> Store::start() {
   if (auto made = make_folder(options_.path); !made) return made;
   if (auto locked = lock(); !locked) return locked;
+  const timespec started = file_time_now();
   if (auto made = make_folders(); !made) return made;
-  const std::time_t started = std::time(nullptr);
   if (auto opened = open_index(); !opened) return opened;
   load_totals();
   index_->start();
   evictor_ = std::thread([this] { run_evictor(); });
   janitor_ = std::thread([this, started] {
-    if (lost_index_) rebuild();
+    adopt_files(new_index_ ? 0 : last_change_);
     sweep_partials(started);
   });
+  while (!is_before(started, file_time_now()))
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // a file made from here on is younger
   return {};
 }
 
@@ -103,14 +110,31 @@ Result<void> Store::make_folders() {
   return {};
 }
 
-uint64_t Store::generation(uint64_t hash) const noexcept { return generations_[hash % kStripes].load(std::memory_order_acquire); }
-void Store::bump(uint64_t hash) noexcept { generations_[hash % kStripes].fetch_add(1, std::memory_order_acq_rel); }
+uint64_t Store::generation(uint64_t hash) const noexcept {
+  return generations_[hash % kStripes].load(std::memory_order_acquire);
+}
+void Store::bump(uint64_t hash) noexcept {
+  generations_[hash % kStripes].fetch_add(1, std::memory_order_acq_rel);
+}
 void Store::bump(const Name& name) noexcept { bump(name_hash(name.space, name.text)); }
-uint64_t Store::blob_hash(const BlobKey& blob) noexcept { return XXH3_64bits(blob.bytes.data(), blob.bytes.size()); }
+
+bool Store::on_own_thread() const noexcept {
+  const auto self = std::this_thread::get_id();
+  return self == evictor_.get_id() || self == janitor_.get_id();
+}
+
+std::optional<BlobRecord> Store::blob_record(const BlobKey& blob) {
+  const auto payload = index_->get(Table::kBlobs, blob.key());
+  return payload ? BlobRecord::decode(*payload) : std::nullopt;
+}
+
+std::optional<ResponseRecord> Store::response_record(const std::string& name_key) {
+  const auto payload = index_->get(Table::kResponses, name_key);
+  return payload ? ResponseRecord::decode(*payload) : std::nullopt;
+}
 
 std::optional<StoredName> Store::lookup(const Name& name) {
-  const auto payload = index_->get(Table::kResponses, name_key(name.space, name.text));
-  const auto record = payload ? ResponseRecord::decode(*payload) : std::nullopt;
+  const auto record = response_record(name_key(name.space, name.text));
   if (!record) return std::nullopt;
   StoredName out;
   out.metadata = record->metadata;
@@ -119,139 +143,52 @@ std::optional<StoredName> Store::lookup(const Name& name) {
     out.blob = open_blob(*out.digest);
   } else if (const auto id = record->blob.provisional()) {
     out.blob = open_partial_blob(*id);
-    const auto blob = out.blob ? index_->get(Table::kBlobs, record->blob.key()) : std::nullopt;
-    if (const auto partial = blob ? BlobRecord::decode(*blob) : std::nullopt) out.validator = partial->validator;
+    if (const auto partial = out.blob ? blob_record(record->blob) : std::nullopt)
+      out.validator = partial->validator;
   }
   return out;
 }
 
-std::shared_ptr<Blob> Store::open_blob(const Digest& sha256) {
-  const BlobKey key = BlobKey::of(sha256);
-  if (auto open = find_open(key)) return open;
-  const auto payload = index_->get(Table::kBlobs, key.key());
-  const auto record = payload ? BlobRecord::decode(*payload) : std::nullopt;
-  if (!record) return adopt(sha256);
-  if (record->in_index) return keep_open(key, make_inline(sha256, record->content));
-  auto opened = open_complete(blob_path(sha256), sha256);
-  if (opened) return keep_open(key, std::move(*opened));
-  // The index is a hint, the file is the truth: without a sound file there is no blob.
-  on_event("blob " + sha256.str() + " cannot be opened (" + std::string(to_string(opened.error())) + "), forgotten");
-  if (opened.error() == Error::kCorrupt) {
-    stats_.quarantined.fetch_add(1, std::memory_order_relaxed);
-    (void)move_file(blob_path(sha256), quarantine_path());
-  }
-  count(-static_cast<int64_t>(record->stored_bytes), -1, 0);
-  index_->apply({{Table::kBlobs, key.key(), std::nullopt}});
-  return nullptr;
+bool Store::has_grant(std::string_view space, const Digest& digest) {
+  return index_->get(Table::kGrants, grant_key(space, digest)).has_value();
 }
 
-// A file whose record was lost (a kill between rename and commit, a rebuild that has not come to it): its footer says what it is.
-std::shared_ptr<Blob> Store::adopt(const Digest& sha256) {
-  const BlobKey key = BlobKey::of(sha256);
-  {
-    std::lock_guard lock(open_mutex_);
-    if (hidden_.contains(key.key())) return nullptr;
-  }
-  auto opened = open_complete(blob_path(sha256), sha256);
-  if (!opened) return nullptr;
-  BlobRecord record;
-  record.length_bytes = record.stored_bytes = (*opened)->length_bytes();
-  record.recency = minutes_now();
-  index_->apply({{Table::kBlobs, key.key(), record.encode()}});
-  count(static_cast<int64_t>(record.stored_bytes), 1, 0);
-  return keep_open(key, std::move(*opened));
+void Store::put_grant(std::string_view space, const Digest& digest) {
+  index_->apply({{Table::kGrants, grant_key(space, digest), std::string()}});
 }
 
-std::shared_ptr<Blob> Store::open_partial_blob(const ProvisionalId& id) {
-  const BlobKey key = BlobKey::of(id);
-  if (auto open = find_open(key)) return open;
-  const auto payload = index_->get(Table::kBlobs, key.key());
-  const auto record = payload ? BlobRecord::decode(*payload) : std::nullopt;
-  const auto partial = record ? load_partial(id, *record) : std::nullopt;
-  if (!partial) return nullptr;
-  auto opened = open_partial(partial_path(id), *partial);
-  return opened ? keep_open(key, std::move(*opened)) : nullptr;
-}
-
-std::optional<PartialBlob> Store::load_partial(const ProvisionalId& id, const BlobRecord& record) {
-  if (record.state != BlobState::kPartial) return std::nullopt;
-  PartialBlob partial;
-  partial.id = id;
-  partial.length_bytes = record.length_bytes;
-  partial.validator = record.validator;
-  partial.expected_digest = record.expected_digest;
-  const uint64_t groups = record.length_bytes == kUnknownLength ? 0 : (record.length_bytes + kGroupBytes - 1) / kGroupBytes;
-  for (uint64_t n = 0; n < groups; ++n) {
-    const auto payload = index_->get(Table::kGroups, group_key(id, n));
-    if (const auto group = payload ? decode_group(*payload) : std::nullopt) partial.groups.emplace_back(n, *group);
-  }
-  return partial;
-}
-
-std::shared_ptr<Blob> Store::find_open(const BlobKey& blob) {
-  std::lock_guard lock(open_mutex_);
-  const auto found = open_.find(blob.key());
-  if (found == open_.end()) return nullptr;
-  auto held = found->second.watched.lock();
-  if (held && found->second.held) open_recency_.splice(open_recency_.begin(), open_recency_, found->second.place);
-  return held;
-}
-
-// One Blob object a blob, whoever asks; the least recently asked for lose their place, and their file where nobody reads it.
-std::shared_ptr<Blob> Store::keep_open(const BlobKey& blob, std::shared_ptr<Blob> opened) {
-  const std::string key = blob.key();
-  std::lock_guard lock(open_mutex_);
-  if (hidden_.contains(key)) return nullptr;
-  if (const auto found = open_.find(key); found != open_.end()) {
-    if (auto held = found->second.watched.lock()) return held;  // another thread was faster
-    if (found->second.held) open_recency_.erase(found->second.place);
-    open_.erase(found);
-  }
-  while (open_recency_.size() >= open_files_limit()) {
-    OpenBlob& oldest = open_[open_recency_.back()];
-    open_recency_.pop_back();
-    oldest.held = nullptr;
-  }
-  std::erase_if(open_, [this](const auto& entry) { return open_.size() > 2 * open_files_limit() && entry.second.watched.expired(); });
-  open_recency_.push_front(key);
-  open_[key] = OpenBlob{opened, opened, open_recency_.begin()};
-  return opened;
-}
-
-void Store::forget_open(const BlobKey& blob) {
-  std::lock_guard lock(open_mutex_);
-  const auto found = open_.find(blob.key());
-  if (found == open_.end()) return;
-  if (found->second.held) open_recency_.erase(found->second.place);
-  open_.erase(found);
-}
-
-bool Store::has_grant(std::string_view space, const Digest& digest) { return index_->get(Table::kGrants, grant_key(space, digest)).has_value(); }
-
-void Store::put_grant(std::string_view space, const Digest& digest) { index_->apply({{Table::kGrants, grant_key(space, digest), std::string()}}); }
-
-Cache::Claim Store::claim(const Name& name, bool resume_partial) {
+Cache::Claim Store::claim(const Name& name, bool resume_partial, std::optional<uint64_t> seen) {
+  const uint64_t hash = name_hash(name.space, name.text);
+  const auto overtaken = [&] { return seen && generation(hash) != *seen; };
+  bool resumed = false;
   const auto make = [&]() -> std::shared_ptr<Fill> {
     FillOptions fill_options;
     fill_options.inline_limit_bytes = options_.inline_limit_bytes;
-    if (resume_partial) {
-      const auto payload = index_->get(Table::kResponses, name_key(name.space, name.text));
-      const auto response = payload ? ResponseRecord::decode(*payload) : std::nullopt;
-      const auto id = response ? response->blob.provisional() : std::nullopt;
-      const auto blob = id ? index_->get(Table::kBlobs, response->blob.key()) : std::nullopt;
-      const auto record = blob ? BlobRecord::decode(*blob) : std::nullopt;
-      const auto partial = record ? load_partial(*id, *record) : std::nullopt;
-      if (partial) return Fill::resume(name, *this, fill_options, *partial);
-    }
-    return Fill::create(name, *this, fill_options);
+    fill_options.store_owner = weak_from_this().lock();
+    const auto partial = resume_partial && !overtaken() ? saved_partial(name) : std::nullopt;
+    resumed = partial.has_value();
+    return partial ? Fill::resume(name, *this, fill_options, *partial)
+                   : Fill::create(name, *this, fill_options);
   };
   auto claimed = fills_.claim(name.space, name.text, make);
+  if (claimed.leader && !resumed && overtaken()) {
+    claimed.fill->merge(std::shared_ptr<Blob>());  // who joined it meanwhile looks again, too
+    claimed.leader = false;
+  }
   return {std::move(claimed.fill), claimed.leader};
+}
+
+std::optional<PartialBlob> Store::saved_partial(const Name& name) {
+  const auto response = response_record(name_key(name.space, name.text));
+  const auto id = response ? response->blob.provisional() : std::nullopt;
+  const auto record = id ? blob_record(response->blob) : std::nullopt;
+  return record ? load_partial(*id, *record) : std::nullopt;
 }
 
 std::shared_ptr<Fill> Store::running(const Name& name) const { return fills_.find(name.space, name.text); }
 
-std::shared_ptr<Fill> Store::claim_digest(std::string_view space, const Digest& digest, const std::shared_ptr<Fill>& fill) {
+std::shared_ptr<Fill> Store::claim_digest(std::string_view space, const Digest& digest,
+                                          const std::shared_ptr<Fill>& fill) {
   return fills_.claim_digest(space, digest, fill);
 }
 
@@ -265,28 +202,13 @@ void Store::put_response(const Name& name, std::string metadata, const std::opti
 
 void Store::erase(const Name& name) {
   const std::string key = name_key(name.space, name.text);
-  const auto payload = index_->get(Table::kResponses, key);
-  const auto response = payload ? ResponseRecord::decode(*payload) : std::nullopt;
+  const auto response = response_record(key);
   index_->apply({{Table::kResponses, key, std::nullopt}});
   bump(name);
-  if (const auto id = response ? response->blob.provisional() : std::nullopt) erase_partial(name, *id);
-}
-
-void Store::quarantine(const Blob& blob, std::string_view reason) {
-  const auto digest = blob.digest();
-  if (!digest) return;
-  const BlobKey key = BlobKey::of(*digest);
-  const auto payload = index_->get(Table::kBlobs, key.key());
-  const auto record = payload ? BlobRecord::decode(*payload) : std::nullopt;
-  forget_open(key);
-  bump(blob_hash(key));
-  if (!record) return;
-  index_->apply({{Table::kBlobs, key.key(), std::nullopt}});
-  count(-static_cast<int64_t>(record->stored_bytes), -1, 0);
-  stats_.quarantined.fetch_add(1, std::memory_order_relaxed);
-  stats_.corrupt_chunks.fetch_add(1, std::memory_order_relaxed);
-  (void)move_file(blob_path(*digest), quarantine_path());
-  on_event("blob " + digest->str() + " moved to quarantine: " + std::string(reason));
+  const auto id = response ? response->blob.provisional() : std::nullopt;
+  if (!id) return;
+  erase_partial(name, *id);
+  if (!fills_.find(name.space, name.text)) unlink_file(partial_path(*id));  // else that fill is writing it
 }
 
 void Store::touch(const Blob& blob) noexcept {
@@ -296,14 +218,16 @@ void Store::touch(const Blob& blob) noexcept {
   if (touched_.size() < kMaxTouched) touched_[BlobKey::of(*digest).key()] = minutes_now();
 }
 
-// With each commit: the store's totals, and when blobs were last asked for, to the hour.
-void Store::ride_along(Index& index) {
+// With each commit: when blobs were last asked for, to the hour.
+void Store::write_recency(Index& index) {
   constexpr uint32_t kCoarseMinutes = 60;
   std::unordered_map<std::string, uint32_t> touched;
   {
     std::lock_guard lock(touch_mutex_);
     touched.swap(touched_);
   }
+  if (touched.empty()) return;
+  std::lock_guard records(records_mutex_);
   std::vector<Index::Change> changes;
   for (const auto& [key, minutes] : touched) {
     const auto payload = index.get(Table::kBlobs, key);
@@ -312,19 +236,28 @@ void Store::ride_along(Index& index) {
     record->recency = minutes;
     changes.push_back({Table::kBlobs, key, record->encode()});
   }
-  const uint64_t totals[] = {stats_.bytes.load(), stats_.blobs.load(), stats_.partial_bytes.load()};
-  std::string text(reinterpret_cast<const char*>(totals), sizeof(totals));
-  if (text != last_totals_) {
-    last_totals_ = text;
-    changes.push_back({Table::kMeta, "totals", std::move(text)});
-  }
   if (!changes.empty()) index.apply(std::move(changes));
 }
 
-void Store::count(int64_t bytes, int64_t blobs, int64_t partial_bytes) noexcept {
-  stats_.bytes.fetch_add(static_cast<uint64_t>(bytes), std::memory_order_relaxed);
-  stats_.blobs.fetch_add(static_cast<uint64_t>(blobs), std::memory_order_relaxed);
-  stats_.partial_bytes.fetch_add(static_cast<uint64_t>(partial_bytes), std::memory_order_relaxed);
+void Store::Delta::add(const BlobRecord& record, int64_t sign) {
+  const int64_t size = sign * static_cast<int64_t>(record.stored_bytes);
+  bytes += size;
+  blobs += sign;
+  if (record.state == BlobState::kPartial) partial_bytes += size;
+}
+
+// Changes of blobs' records and what they do to the totals, in one commit: whatever was committed last, the
+// totals fit the records. REQUIRES: records_mutex_.
+void Store::change(std::vector<Index::Change> changes, const Delta& delta) {
+  const uint64_t totals[] = {
+      stats_.bytes.fetch_add(static_cast<uint64_t>(delta.bytes)) + static_cast<uint64_t>(delta.bytes),
+      stats_.blobs.fetch_add(static_cast<uint64_t>(delta.blobs)) + static_cast<uint64_t>(delta.blobs),
+      stats_.partial_bytes.fetch_add(static_cast<uint64_t>(delta.partial_bytes)) +
+          static_cast<uint64_t>(delta.partial_bytes),
+      static_cast<uint64_t>(std::time(nullptr))};
+  changes.push_back({Table::kMeta, std::string(kTotalsKey),
+                     std::string(reinterpret_cast<const char*>(totals), sizeof(totals))});
+  index_->apply(std::move(changes));
 }
 
 void Store::flush() {

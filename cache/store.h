@@ -1,8 +1,11 @@
-// Store: the Cache over one directory: the index, the blobs' files, the room they take, and the fills that run. Internal to cache/.
-//   store.cc     open, names, blobs        store_fills.cc  what fills ask (FillStore)
-//   eviction.cc  room                      recovery.cc     start after a crash, a lost index
+// Store: the Cache over one directory: the index, the blobs' files, the room they take, and the fills that
+// run. Internal to cache/.
+//   store.cc     open, names, totals       store_blobs.cc  which blobs are open, quarantine
+//   eviction.cc  room                      store_fills.cc  what fills ask (FillStore)
+//   recovery.cc  start after a crash, a lost index
 #pragma once
 
+#include <ctime>
 #include <list>
 #include <set>
 #include <unordered_map>
@@ -16,20 +19,23 @@
 
 namespace entrepot::cache {
 
-class Store final : public Cache, public FillStore {
+class Store final : public Cache, public FillStore, public std::enable_shared_from_this<Store> {
  public:
   explicit Store(CacheOptions options);
   ~Store() override;
   Result<void> start();
+  bool on_own_thread() const noexcept;
 
   // Cache
   std::optional<StoredName> lookup(const Name& name) override;
   std::shared_ptr<Blob> open_blob(const Digest& sha256) override;
   bool has_grant(std::string_view space, const Digest& digest) override;
   void put_grant(std::string_view space, const Digest& digest) override;
-  Claim claim(const Name& name, bool resume_partial) override;
+  Claim claim(const Name& name, bool resume_partial = true,
+              std::optional<uint64_t> seen = std::nullopt) override;
   std::shared_ptr<Fill> running(const Name& name) const override;
-  std::shared_ptr<Fill> claim_digest(std::string_view space, const Digest& digest, const std::shared_ptr<Fill>& fill) override;
+  std::shared_ptr<Fill> claim_digest(std::string_view space, const Digest& digest,
+                                     const std::shared_ptr<Fill>& fill) override;
   void put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest) override;
   void erase(const Name& name) override;
   void quarantine(const Blob& blob, std::string_view reason) override;
@@ -46,10 +52,14 @@ class Store final : public Cache, public FillStore {
   std::string blob_path(const Digest& sha256) const override;
   std::string quarantine_path() const override;
   std::shared_ptr<Blob> find_complete(const Digest& sha256) override { return open_blob(sha256); }
-  void store_file(const Name& name, const std::string& metadata, const Digest& sha256, uint64_t length_bytes, uint64_t reserved) noexcept override;
-  void store_inline(const Name& name, const std::string& metadata, const Digest& sha256, std::string bytes, uint64_t reserved) noexcept override;
-  void store_alias(const Name& name, const std::string& metadata, const Digest& sha256, uint64_t reserved) noexcept override;
-  void store_partial(const Name& name, const std::string& metadata, const PartialBlob& partial, uint64_t reserved) noexcept override;
+  void store_file(const Name& name, const std::string& metadata, const Digest& sha256, uint64_t length_bytes,
+                  uint64_t reserved) noexcept override;
+  void store_inline(const Name& name, const std::string& metadata, const Digest& sha256, std::string bytes,
+                    uint64_t reserved) noexcept override;
+  void store_alias(const Name& name, const std::string& metadata, const Digest& sha256,
+                   uint64_t reserved) noexcept override;
+  void store_partial(const Name& name, const std::string& metadata, const PartialBlob& partial,
+                     uint64_t reserved) noexcept override;
   void erase_partial(const Name& name, const ProvisionalId& id) noexcept override;
   void on_event(const std::string& line) noexcept override;
 
@@ -60,73 +70,94 @@ class Store final : public Cache, public FillStore {
     BlobRecord record;
     uint32_t recency;
   };
+  struct Delta {
+    int64_t bytes = 0, blobs = 0, partial_bytes = 0;
+    void add(const BlobRecord& record, int64_t sign);
+  };
 
   Result<void> make_folders();
   Result<void> lock();
   void bump(uint64_t hash) noexcept;
   void bump(const Name& name) noexcept;
-  static uint64_t blob_hash(const BlobKey& blob) noexcept;
-  void add_blob(const Name& name, const std::string& metadata, const Digest& sha256, BlobRecord record, uint64_t reserved);
+  void add_blob(const Name& name, const std::string& metadata, const Digest& sha256, BlobRecord record,
+                uint64_t reserved);
   std::optional<PartialBlob> load_partial(const ProvisionalId& id, const BlobRecord& record);
   std::shared_ptr<Blob> open_partial_blob(const ProvisionalId& id);
   std::shared_ptr<Blob> adopt(const Digest& sha256);
+  void adopt_record(const BlobKey& blob, uint64_t length_bytes);
+  std::shared_ptr<Blob> keep_if_stored(const BlobKey& blob, std::shared_ptr<Blob> opened);
+  std::shared_ptr<Blob> open_or_forget(const Digest& sha256);
   void forget_open(const BlobKey& blob);
   std::shared_ptr<Blob> keep_open(const BlobKey& blob, std::shared_ptr<Blob> opened);
   std::shared_ptr<Blob> find_open(const BlobKey& blob);
-  void erase_partial_records(const ProvisionalId& id, const BlobRecord& record, std::vector<Index::Change>& changes);
-  void ride_along(Index& index);   // totals and recency, with each commit
-  void count(int64_t bytes, int64_t blobs, int64_t partial_bytes) noexcept;
+  void erase_partial_records(const BlobKey& blob, const BlobRecord& record,
+                             std::vector<Index::Change>& changes);
+  std::optional<BlobRecord> blob_record(const BlobKey& blob);
+  std::optional<ResponseRecord> response_record(const std::string& name_key);
+  std::optional<PartialBlob> saved_partial(const Name& name);
+  void change(std::vector<Index::Change> changes, const Delta& delta);
+  void write_recency(Index& index);  // rides along with each commit
 
   // eviction.cc
   bool room_for(uint64_t bytes) noexcept;
-  bool below_low_water() noexcept;
-  void make_room();
+  uint64_t bytes_to_keep(uint64_t wanted) const noexcept;
+  bool has_spare_room(uint64_t wanted) const noexcept;
+  bool make_room(uint64_t wanted);
   std::optional<Victim> find_victim();
-  void evict(std::vector<Victim> victims);
+  size_t evict(const std::vector<Victim>& victims);
   void drop_inactive();
   void run_evictor();
 
   // recovery.cc
   Result<void> open_index();
   void load_totals();
-  void rebuild();
-  void sweep_partials(std::time_t before);
+  void count_again();
+  void adopt_files(std::time_t since);
+  void adopt_folder(const std::string& folder, std::time_t since, uint64_t& found);
+  void sweep_partials(const timespec& started);
 
   CacheOptions options_;
   CacheStats stats_;
-  DiskFile directory_lock_;
   std::unique_ptr<Index> index_;
   FillTable fills_;
   std::array<std::atomic<uint64_t>, kStripes> generations_{};
   std::atomic<uint64_t> reserved_{0};
-  bool lost_index_ = false;
+  static constexpr std::string_view kTotalsKey = "totals";
+  bool new_index_ = false;
+  std::time_t last_change_ = 0;  // of what the index knew when it was opened
+
+  // Held by who reads the record of a blob and changes it by what it read, so that records, totals and files
+  // agree. Taken before every other mutex; never while a commit is waited for.
+  std::mutex records_mutex_;
 
   std::mutex open_mutex_;
   struct OpenBlob {
-    std::shared_ptr<Blob> held;         // null: only watched
+    std::shared_ptr<Blob> held;  // null: only watched
     std::weak_ptr<Blob> watched;
     std::list<std::string>::iterator place;
   };
-  std::unordered_map<std::string, OpenBlob> open_;   // by BlobKey::key(). GUARDED_BY(open_mutex_)
-  std::list<std::string> open_recency_;              // newest first. GUARDED_BY(open_mutex_)
-  std::set<std::string> hidden_;                     // being evicted. GUARDED_BY(open_mutex_)
+  std::unordered_map<std::string, OpenBlob> open_;  // by BlobKey::key(). GUARDED_BY(open_mutex_)
+  std::list<std::string> open_recency_;             // newest first. GUARDED_BY(open_mutex_)
+  std::set<std::string> hidden_;                    // being evicted. GUARDED_BY(open_mutex_)
 
   std::mutex touch_mutex_;
-  std::unordered_map<std::string, uint32_t> touched_;  // BlobKey -> minutes; not yet in the index. GUARDED_BY(touch_mutex_)
+  std::unordered_map<std::string, uint32_t>
+      touched_;  // BlobKey -> minutes; not yet in the index. GUARDED_BY(touch_mutex_)
 
-  std::mutex totals_mutex_;
-  std::string last_totals_;                          // what the index holds. Writer thread only
-
-  std::mutex evict_mutex_;                           // one eviction at a time
   std::mutex evictor_mutex_;
   std::condition_variable evictor_wake_, room_made_;
-  bool room_wanted_ = false, stopping_ = false;      // GUARDED_BY(evictor_mutex_)
-  uint64_t rounds_ = 0;                              // GUARDED_BY(evictor_mutex_)
+  std::optional<uint64_t> room_wanted_;  // bytes. GUARDED_BY(evictor_mutex_)
+  bool stopping_ = false;                // GUARDED_BY(evictor_mutex_)
+  uint64_t rounds_ = 0;                  // GUARDED_BY(evictor_mutex_)
   std::thread evictor_, janitor_;
   std::atomic<bool> ending_{false};
   int lock_fd_ = -1;
 };
 
 uint32_t minutes_now() noexcept;
+timespec file_time_now() noexcept;
+constexpr bool is_before(const timespec& a, const timespec& b) noexcept {
+  return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
 
 }  // namespace entrepot::cache

@@ -18,7 +18,9 @@ std::string hex(std::span<const uint8_t> bytes) {
 
 }  // namespace
 
-std::string Store::partial_path(const ProvisionalId& id) const { return options_.path + "/partial/" + hex(id); }
+std::string Store::partial_path(const ProvisionalId& id) const {
+  return options_.path + "/partial/" + hex(id);
+}
 
 std::string Store::blob_path(const Digest& sha256) const {
   const std::string name = sha256.hex();
@@ -27,31 +29,47 @@ std::string Store::blob_path(const Digest& sha256) const {
 
 std::string Store::quarantine_path() const {
   static std::atomic<uint64_t> number{0};
-  return options_.path + "/quarantine/" + std::to_string(std::time(nullptr)) + "-" + std::to_string(::getpid()) + "-" + std::to_string(number++);
+  return options_.path + "/quarantine/" + std::to_string(std::time(nullptr)) + "-" +
+         std::to_string(::getpid()) + "-" + std::to_string(number++);
 }
 
-void Store::add_blob(const Name& name, const std::string& metadata, const Digest& sha256, BlobRecord record, uint64_t reserved) {
+void Store::add_blob(const Name& name, const std::string& metadata, const Digest& sha256, BlobRecord record,
+                     uint64_t reserved) {
   const BlobKey key = BlobKey::of(sha256);
   record.recency = minutes_now();
-  const auto known = index_->get(Table::kBlobs, key.key());
-  if (const auto before = known ? BlobRecord::decode(*known) : std::nullopt) count(-static_cast<int64_t>(before->stored_bytes), -1, 0);
-  ResponseRecord response{metadata, key};
-  count(static_cast<int64_t>(record.stored_bytes), 1, 0);
-  index_->apply({{Table::kBlobs, key.key(), record.encode()},
-                 {Table::kResponses, name_key(name.space, name.text), response.encode()},
-                 {Table::kGrants, grant_key(name.space, sha256), std::string()}});
+  std::unique_lock records(records_mutex_);
+  if (!record.in_index && ::access(blob_path(sha256).c_str(), F_OK) !=
+                              0) {  // an older file of this digest was just evicted, and ours with it
+    records.unlock();
+    release(reserved);
+    return;
+  }
+  Delta delta;
+  if (const auto before = blob_record(key)) delta.add(*before, -1);
+  delta.add(record, 1);
+  const std::string at = name_key(name.space, name.text);
+  std::vector<Index::Change> changes{{Table::kBlobs, key.key(), record.encode()},
+                                     {Table::kResponses, at, ResponseRecord{metadata, key}.encode()},
+                                     {Table::kGrants, grant_key(name.space, sha256), std::string()}};
+  change(std::move(changes), delta);
+  {
+    std::lock_guard lock(open_mutex_);
+    hidden_.erase(key.key());
+  }
   forget_open(key);
   bump(name);
   release(reserved);
 }
 
-void Store::store_file(const Name& name, const std::string& metadata, const Digest& sha256, uint64_t length_bytes, uint64_t reserved) noexcept {
+void Store::store_file(const Name& name, const std::string& metadata, const Digest& sha256,
+                       uint64_t length_bytes, uint64_t reserved) noexcept {
   BlobRecord record;
   record.length_bytes = record.stored_bytes = length_bytes;
   add_blob(name, metadata, sha256, std::move(record), reserved);
 }
 
-void Store::store_inline(const Name& name, const std::string& metadata, const Digest& sha256, std::string bytes, uint64_t reserved) noexcept {
+void Store::store_inline(const Name& name, const std::string& metadata, const Digest& sha256,
+                         std::string bytes, uint64_t reserved) noexcept {
   BlobRecord record;
   record.in_index = true;
   record.length_bytes = record.stored_bytes = bytes.size();
@@ -59,7 +77,8 @@ void Store::store_inline(const Name& name, const std::string& metadata, const Di
   add_blob(name, metadata, sha256, std::move(record), reserved);
 }
 
-void Store::store_alias(const Name& name, const std::string& metadata, const Digest& sha256, uint64_t reserved) noexcept {
+void Store::store_alias(const Name& name, const std::string& metadata, const Digest& sha256,
+                        uint64_t reserved) noexcept {
   stats_.deduplicated.fetch_add(1, std::memory_order_relaxed);
   ResponseRecord response{metadata, BlobKey::of(sha256)};
   index_->apply({{Table::kResponses, name_key(name.space, name.text), response.encode()},
@@ -68,7 +87,8 @@ void Store::store_alias(const Name& name, const std::string& metadata, const Dig
   release(reserved);
 }
 
-void Store::store_partial(const Name& name, const std::string& metadata, const PartialBlob& partial, uint64_t reserved) noexcept {
+void Store::store_partial(const Name& name, const std::string& metadata, const PartialBlob& partial,
+                          uint64_t reserved) noexcept {
   const BlobKey key = BlobKey::of(partial.id);
   BlobRecord record;
   record.state = BlobState::kPartial;
@@ -78,40 +98,45 @@ void Store::store_partial(const Name& name, const std::string& metadata, const P
   record.validator = partial.validator;
   record.expected_digest = partial.expected_digest;
   record.stored_bytes = reserved;
-  const auto known = index_->get(Table::kBlobs, key.key());
-  const auto before = known ? BlobRecord::decode(*known) : std::nullopt;
-  const int64_t bytes_before = before ? static_cast<int64_t>(before->stored_bytes) : 0;
   std::vector<Index::Change> changes;
-  for (const auto& [number, group] : partial.groups) changes.push_back({Table::kGroups, group_key(partial.id, number), encode_group(group)});
+  for (const auto& [number, group] : partial.groups)
+    changes.push_back({Table::kGroups, group_key(partial.id, number), encode_group(group)});
   changes.push_back({Table::kBlobs, key.key(), record.encode()});
   changes.push_back({Table::kResponses, record.name_key, ResponseRecord{metadata, key}.encode()});
-  count(static_cast<int64_t>(reserved) - bytes_before, before ? 0 : 1, static_cast<int64_t>(reserved) - bytes_before);
-  index_->apply(std::move(changes));
+  std::lock_guard records(records_mutex_);
+  Delta delta;
+  if (const auto before = blob_record(key)) delta.add(*before, -1);
+  delta.add(record, 1);
+  change(std::move(changes), delta);
   forget_open(key);
   bump(name);
   release(reserved);
 }
 
-void Store::erase_partial_records(const ProvisionalId& id, const BlobRecord& record, std::vector<Index::Change>& changes) {
-  const uint64_t groups = record.length_bytes == kUnknownLength ? 0 : (record.length_bytes + kGroupBytes - 1) / kGroupBytes;
+// The records of a partial blob, and the name that points to it, if it still does: something else may have
+// replaced it by now.
+void Store::erase_partial_records(const BlobKey& blob, const BlobRecord& record,
+                                  std::vector<Index::Change>& changes) {
+  const ProvisionalId id = *blob.provisional();
+  const uint64_t groups =
+      record.length_bytes == kUnknownLength ? 0 : (record.length_bytes + kGroupBytes - 1) / kGroupBytes;
   for (uint64_t n = 0; n < groups; ++n) changes.push_back({Table::kGroups, group_key(id, n), std::nullopt});
-  changes.push_back({Table::kBlobs, BlobKey::of(id).key(), std::nullopt});
+  changes.push_back({Table::kBlobs, blob.key(), std::nullopt});
+  const auto pointed = response_record(record.name_key);
+  if (pointed && pointed->blob.key() == blob.key())
+    changes.push_back({Table::kResponses, record.name_key, std::nullopt});
 }
 
 void Store::erase_partial(const Name& name, const ProvisionalId& id) noexcept {
   const BlobKey key = BlobKey::of(id);
-  const auto payload = index_->get(Table::kBlobs, key.key());
-  const auto record = payload ? BlobRecord::decode(*payload) : std::nullopt;
+  std::lock_guard records(records_mutex_);
+  const auto record = blob_record(key);
   if (!record) return;
   std::vector<Index::Change> changes;
-  erase_partial_records(id, *record, changes);
-  // The name may point to what replaced the partial blob by now.
-  const std::string at = name_key(name.space, name.text);
-  const auto response = index_->get(Table::kResponses, at);
-  const auto pointed = response ? ResponseRecord::decode(*response) : std::nullopt;
-  if (pointed && pointed->blob.key() == key.key()) changes.push_back({Table::kResponses, at, std::nullopt});
-  count(-static_cast<int64_t>(record->stored_bytes), -1, -static_cast<int64_t>(record->stored_bytes));
-  index_->apply(std::move(changes));
+  erase_partial_records(key, *record, changes);
+  Delta delta;
+  delta.add(*record, -1);
+  change(std::move(changes), delta);
   forget_open(key);
   bump(name);
 }

@@ -3,17 +3,19 @@
 # Leaves both running; `conf/quickstart.sh stop` ends them. Exits non-zero when a promise is not kept.
 #   ENTREPOT_BIN=...   use this binary, build nothing
 #   QUICKSTART_DIR=... where certificates, artifacts, caches and logs go (default: build/quickstart)
+#   QUICKSTART_PORTS="EDGE EDGE-ADMIN ORIGIN ORIGIN-ADMIN" instead of those in the confs
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 dir=${QUICKSTART_DIR:-$top/build/quickstart}
 bin=${ENTREPOT_BIN:-$top/build/release/entrepot}
-edge=https://localhost:8443
-edge_admin=http://127.0.0.1:9443
-origin_admin=http://127.0.0.1:9081
+read -r edge_port edge_admin_port origin_port origin_admin_port <<< "${QUICKSTART_PORTS:-8443 9443 8081 9081}"
+edge=https://localhost:$edge_port
+edge_admin=http://127.0.0.1:$edge_admin_port
+origin_admin=http://127.0.0.1:$origin_admin_port
 
-say() { printf '%s\n' "$*"; }
-fail() { printf 'FAIL  %s\n' "$*" >&2; exit 1; }
+say() { printf '%s\n' "${*//$PWD\//}"; } # paths as seen from here
+fail() { printf 'FAIL  %s\n' "$*" >&2; exit 1; } # the edge and its logs stay, to look at
 pass() { printf 'PASS  %s\n' "$*"; }
 check() { # check CLAIM TEST...
   local claim=$1; shift
@@ -64,9 +66,11 @@ make_artifacts() {
 }
 
 start_one() { # start_one NAME CONF
-  cp "$top/conf/$2" "$top/conf/mime.types" "$dir/"
-  setsid "$bin" -p "$dir" -c "$2" >> "$dir/logs/$1-stderr.log" 2>&1 < /dev/null &
-  echo $! > "$dir/run/$1.started"
+  cp "$top/conf/mime.types" "$dir/"
+  sed "s/:8443/:$edge_port/; s/:9443/:$edge_admin_port/; s/:8081/:$origin_port/; s/:9081/:$origin_admin_port/" \
+    "$top/conf/$2" > "$dir/$2"
+  # In a subshell, so that it is no job of this shell, which would have its say when it is killed.
+  (setsid "$bin" -p "$dir" -c "$2" >> "$dir/logs/$1-stderr.log" 2>&1 < /dev/null & echo $! > "$dir/run/$1.started")
 }
 is_ready() { curl --silent --fail --output /dev/null "$1/readyz"; }
 start_origin() {
@@ -134,12 +138,13 @@ show_cold_range() {
 
 show_collapsing() {
   say; say "3. Fifty downloads of something cold, all at once"
-  local requests bytes i right
+  local requests bytes i right clients=()
   requests=$(origin_requests) bytes=$(origin_bytes)
   for i in $(seq 50); do
     get $edge/firmware-16m.tar | sha256sum | cut -d' ' -f1 > "$dir/got/parallel.$i" &
+    clients+=($!)
   done
-  for i in $(jobs -p); do wait "$i" || true; done
+  for i in "${clients[@]}"; do wait "$i" || true; done
   right=$(cat "$dir"/got/parallel.* | grep -c "$(sha "$dir/artifacts/firmware-16m.tar")" || true)
   requests=$(($(origin_requests) - requests)) bytes=$(($(origin_bytes) - bytes))
   check "50 of 50 are the artifact" "$right" -eq 50
@@ -156,7 +161,7 @@ show_unbreakable() {
   begin=$(origin_bytes)
   get -o "$dir/got/large" $edge/firmware-large.tar &
   client=$!
-  until half_way; do :; done
+  until_true 120 half_way || fail "after two minutes it is not half way"
   kill_origin
   at=$(( ($(origin_bytes) - begin) * 100 / size ))
   say "      origin killed (signal 9) when it had sent $at % of $(mib "$size")"
@@ -175,7 +180,7 @@ show_refusal() {
   file=$dir/artifacts$path
   printf 'X' | dd of="$file" bs=1 seek=1000 conv=notrunc status=none
   get -o "$dir/got/corrupt" $edge"$path" 2>"$dir/got/corrupt.error" || code=$?
-  say "      curl: ($code) $(cat "$dir/got/corrupt.error")"
+  say "      $(cat "$dir/got/corrupt.error")"
   check "the corrupted blob had no clean end at the client" "$code" -ne 0
   until_true 10 idle
   check "it was counted, and the log says why" "$(metric $edge_admin digest_mismatches_total)" -ge 1
@@ -195,7 +200,7 @@ make_certificate
 make_artifacts
 start_origin
 start_edge
-say "An origin on http://127.0.0.1:8081 ($dir/artifacts), an edge on $edge"
+say "An origin on http://127.0.0.1:$origin_port ($dir/artifacts), an edge on $edge"
 show_miss_and_hit
 show_cold_range
 show_collapsing

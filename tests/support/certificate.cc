@@ -25,10 +25,12 @@ void add_extension(X509* certificate, X509* issuer, int id, const std::string& v
 
 }  // namespace
 
-Authority::Authority() : key_(make_key()) { certificate_ = issue(key_.get(), "Test Authority", "", 30, true); }
+Authority::Authority() : key_(make_key()) {
+  certificate_ = issue(key_.get(), "Test Authority", "", 30, true);
+}
 
-std::shared_ptr<X509> Authority::issue(EVP_PKEY* key, const std::string& common_name, const std::string& alternative_names, int days,
-                                       bool authority) const {
+std::shared_ptr<X509> Authority::issue(EVP_PKEY* key, const std::string& common_name,
+                                       const std::string& alternative_names, int days, bool authority) const {
   std::shared_ptr<X509> certificate(X509_new(), X509_free);
   X509* raw = certificate.get();
   X509* issuer = certificate_ ? certificate_.get() : raw;
@@ -41,7 +43,8 @@ std::shared_ptr<X509> Authority::issue(EVP_PKEY* key, const std::string& common_
   X509_gmtime_adj(X509_getm_notBefore(raw), -2 * 24 * 3600);
   X509_gmtime_adj(X509_getm_notAfter(raw), days * 24L * 3600);
   X509_set_pubkey(raw, key);
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(raw), "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(raw), "CN", MBSTRING_ASC,
+                             reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1, 0);
   X509_set_issuer_name(raw, X509_get_subject_name(issuer));
   add_extension(raw, issuer, NID_basic_constraints, authority ? "critical,CA:TRUE" : "CA:FALSE");
   if (!alternative_names.empty()) add_extension(raw, issuer, NID_subject_alt_name, alternative_names);
@@ -65,7 +68,9 @@ std::shared_ptr<SSL_CTX> Authority::server(const std::vector<std::string>& names
   const auto key = make_key();
   const auto certificate = issue(key.get(), "Test Server", joined, days, false);
   std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
-  if (SSL_CTX_use_certificate(context.get(), certificate.get()) != 1 || SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1) std::abort();
+  if (SSL_CTX_use_certificate(context.get(), certificate.get()) != 1 ||
+      SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1)
+    std::abort();
   return context;
 }
 

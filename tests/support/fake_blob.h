@@ -22,8 +22,11 @@ class FakeBlob final : public cache::Blob {
   cache::BlobState state() const noexcept override { return cache::BlobState::kVerified; }
   uint64_t length_bytes() const noexcept override { return content.size(); }
   std::optional<Digest> digest() const noexcept override { return std::nullopt; }
-  uint64_t readable_end(uint64_t offset) const noexcept override { return std::max<uint64_t>(offset, readable.load()); }
-  Result<void> read(uint64_t chunk, size_t from, std::span<std::byte> out, cache::ReadWait wait) const noexcept override {
+  uint64_t readable_end(uint64_t offset) const noexcept override {
+    return std::max<uint64_t>(offset, readable.load());
+  }
+  Result<void> read(uint64_t chunk, size_t from, std::span<std::byte> out,
+                    cache::ReadWait wait) const noexcept override {
     if (wait == cache::ReadWait::kNever) {
       ++fast_reads;
       if (cold) return Error::kWouldBlock;
@@ -42,14 +45,15 @@ class FakeBlob final : public cache::Blob {
 
   std::vector<std::byte> content;
   std::atomic<uint64_t> readable;
-  std::atomic<bool> cold{false};                       // not in the page cache
-  std::function<void()> on_disk_read;                  // on the pool, before the bytes are copied
+  std::atomic<bool> cold{false};       // not in the page cache
+  std::function<void()> on_disk_read;  // on the pool, before the bytes are copied
   mutable std::atomic<int> fast_reads{0}, disk_reads{0}, verified{0};
 
  private:
   void sums() {
     for (size_t at = 0; at < content.size(); at += cache::kChunkBytes) {
-      sums_.push_back(XXH3_64bits(content.data() + at, std::min<size_t>(cache::kChunkBytes, content.size() - at)));
+      sums_.push_back(
+          XXH3_64bits(content.data() + at, std::min<size_t>(cache::kChunkBytes, content.size() - at)));
     }
   }
   std::vector<uint64_t> sums_;

@@ -1,4 +1,5 @@
-// Gate: what a scripted peer waits at until the test lets it go on. It opens by itself after 20 s, so that a test that failed ends.
+// Gate: what a scripted peer waits at until the test lets it go on. It opens by itself after 20 s, so that a
+// test that failed ends.
 #pragma once
 
 #include <chrono>

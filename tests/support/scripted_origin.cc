@@ -65,8 +65,9 @@ std::string ScriptedOrigin::Request::field(std::string_view name) const {
 
 bool ScriptedOrigin::Connection::send(std::string_view bytes) {
   while (!bytes.empty() && open_) {
-    const long sent = tls_ ? SSL_write(tls_, bytes.data(), static_cast<int>(std::min<size_t>(bytes.size(), 1 << 20)))
-                           : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const long sent =
+        tls_ ? SSL_write(tls_, bytes.data(), static_cast<int>(std::min<size_t>(bytes.size(), 1 << 20)))
+             : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent <= 0) return false;
     bytes.remove_prefix(static_cast<size_t>(sent));
     std::lock_guard lock(mutex_);
@@ -89,7 +90,8 @@ void ScriptedOrigin::Connection::close() {
 void ScriptedOrigin::Connection::reset() {
   const linger now{1, 0};
   ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-  // Connecting a socket to nowhere aborts its connection at once, and the number stays ours until the thread has ended.
+  // Connecting a socket to nowhere aborts its connection at once, and the number stays ours until the thread
+  // has ended.
   const sockaddr nowhere{AF_UNSPEC, {}};
   ::connect(fd_, &nowhere, sizeof(nowhere));
   open_ = false;
@@ -124,7 +126,8 @@ bool ScriptedOrigin::Connection::read_head(std::string& pending, std::string& he
 
 ScriptedOrigin::ScriptedOrigin(Script script) : ScriptedOrigin(std::move(script), Options{}) {}
 
-ScriptedOrigin::ScriptedOrigin(Script script, Options options) : script_(std::move(script)), options_(std::move(options)), port_(options_.port) {
+ScriptedOrigin::ScriptedOrigin(Script script, Options options)
+    : script_(std::move(script)), options_(std::move(options)), port_(options_.port) {
   ::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes with write(2)
   listener_ = options_.unix_path.empty() ? listen_on_port(port_) : listen_on_path(options_.unix_path);
   require(::listen(listener_, 512) == 0, "listen");
@@ -152,7 +155,8 @@ void ScriptedOrigin::accept_all() {
     const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) return;
     if (options_.send_buffer_bytes > 0) {
-      ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &options_.send_buffer_bytes, sizeof(options_.send_buffer_bytes));
+      ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &options_.send_buffer_bytes,
+                   sizeof(options_.send_buffer_bytes));
     }
     const int one = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -179,7 +183,8 @@ void ScriptedOrigin::serve(Connection& connection, size_t number) {
     const size_t space = request.head.find(' ');
     request.method = request.head.substr(0, space);
     request.target = request.head.substr(space + 1, request.head.find(' ', space + 1) - space - 1);
-    const char* name = connection.tls_ ? SSL_get_servername(connection.tls_, TLSEXT_NAMETYPE_host_name) : nullptr;
+    const char* name =
+        connection.tls_ ? SSL_get_servername(connection.tls_, TLSEXT_NAMETYPE_host_name) : nullptr;
     if (name) request.server_name = name;
     {
       std::lock_guard lock(mutex_);

@@ -1,0 +1,365 @@
+#include "cache/index.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstring>
+#include <future>
+
+#include "cache/records.h"
+#include "tests/cache/temp_folder.h"
+
+namespace entrepot::cache {
+namespace {
+
+using namespace std::chrono_literals;
+
+class IndexTest : public ::testing::Test {
+ protected:
+  IndexTest() {
+    options_.path = folder_ / "index";
+    options_.map_size_bytes = 64ull << 20;
+    options_.commit_interval = 1h;
+    options_.stats = &stats_;
+  }
+  Index& open(bool started = true) {
+    index_.reset();
+    auto opened = Index::open(options_);
+    EXPECT_TRUE(opened);
+    index_ = std::move(*opened);
+    if (started) index_->start();
+    return *index_;
+  }
+  Error refusal() {
+    index_.reset();
+    const auto opened = Index::open(options_);
+    EXPECT_FALSE(opened);
+    return opened ? Error::kCancelled : opened.error();
+  }
+  void put(const std::string& key, const std::string& payload) {
+    index_->apply({{Table::kResponses, key, payload}});
+  }
+  std::optional<std::string> get(const std::string& key) { return index_->get(Table::kResponses, key); }
+  std::string data_file() const { return options_.path + "/data.mdb"; }
+  // One byte of the only place in the data file that holds `text`.
+  void flip_in_file(const std::string& text) {
+    index_.reset();
+    std::string bytes = slurp(data_file());
+    const size_t at = bytes.find(text);
+    ASSERT_NE(at, std::string::npos);
+    ASSERT_EQ(bytes.find(text, at + 1), std::string::npos);
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    spill(data_file(), bytes);
+  }
+
+  TempFolder folder_;
+  CacheStats stats_;
+  Index::Options options_;
+  std::unique_ptr<Index> index_;
+};
+
+TEST_F(IndexTest, WhatIsAppliedIsVisibleAtOnce) {
+  open();
+  put("/a", "1");
+  EXPECT_EQ(get("/a"), "1");
+  put("/a", "2");
+  EXPECT_EQ(get("/a"), "2");
+  EXPECT_EQ(index_->get(Table::kBlobs, "/a"), std::nullopt);
+  EXPECT_EQ(stats_.commits, 1u);  // the version's
+}
+
+TEST_F(IndexTest, WhatIsBeingCommittedIsVisible) {
+  std::promise<void> inside, go_on;
+  std::atomic<bool> armed{false};
+  options_.before_commit = [&](Index&) {
+    if (!armed.exchange(false)) return;
+    inside.set_value();
+    go_on.get_future().wait();
+  };
+  open();
+  put("/a", "1");
+  armed = true;
+  auto flushed = std::async(std::launch::async, [this] { return index_->flush(); });
+  inside.get_future().wait();
+  put("/b", "2");
+  EXPECT_EQ(get("/a"), "1");
+  EXPECT_EQ(get("/b"), "2");
+  go_on.set_value();
+  EXPECT_TRUE(flushed.get());
+  EXPECT_EQ(get("/a"), "1");
+}
+
+TEST_F(IndexTest, WhatWasFlushedIsThereAfterAReopen) {
+  open();
+  put("/a", "1");
+  EXPECT_TRUE(index_->flush());
+  EXPECT_EQ(get("/a"), "1");
+  open();
+  EXPECT_EQ(get("/a"), "1");
+  EXPECT_FALSE(index_->made_new());
+}
+
+TEST_F(IndexTest, ClosingCommitsWhatWaits) {
+  open();
+  put("/a", "1");
+  open();
+  EXPECT_EQ(get("/a"), "1");
+}
+
+TEST_F(IndexTest, AnEraseHidesAndThenRemoves) {
+  open();
+  put("/a", "1");
+  index_->flush();
+  index_->apply({{Table::kResponses, "/a", std::nullopt}});
+  EXPECT_EQ(get("/a"), std::nullopt);
+  EXPECT_TRUE(index_->flush());
+  EXPECT_EQ(get("/a"), std::nullopt);
+  open();
+  EXPECT_EQ(get("/a"), std::nullopt);
+  EXPECT_EQ(stats_.corrupt_records, 0u);
+}
+
+TEST_F(IndexTest, AThousandRecordsAreCommittedUnasked) {
+  open();
+  std::vector<Index::Change> changes;
+  for (int i = 0; i < 1000; ++i) changes.push_back({Table::kResponses, "/" + std::to_string(i), "x"});
+  index_->apply(std::move(changes));
+  while (stats_.commits < 2) std::this_thread::yield();
+  EXPECT_EQ(get("/999"), "x");
+}
+
+TEST_F(IndexTest, ManyBytesAreCommittedUnasked) {
+  options_.map_size_bytes = 256ull << 20;
+  open();
+  put("/a", std::string(64ull << 20, 'x'));
+  while (stats_.commits < 2) std::this_thread::yield();
+  EXPECT_EQ(get("/a")->size(), 64ull << 20);
+}
+
+TEST_F(IndexTest, AnIntervalIsEnoughForFew) {
+  options_.commit_interval = 1ms;
+  open();
+  put("/a", "1");
+  while (stats_.commits < 2) std::this_thread::yield();
+  EXPECT_EQ(get("/a"), "1");
+}
+
+TEST_F(IndexTest, NothingToCommitIsNotCommitted) {
+  open();
+  EXPECT_TRUE(index_->flush());
+  EXPECT_TRUE(index_->flush());
+  EXPECT_EQ(stats_.commits, 1u);
+}
+
+TEST_F(IndexTest, RecordsRideAlongWithTheCommitThatWasAsked) {
+  options_.before_commit = [](Index& index) { index.apply({{Table::kMeta, "rode", "along"}}); };
+  open();
+  EXPECT_TRUE(index_->flush());
+  options_.before_commit = nullptr;
+  open(false);
+  EXPECT_EQ(index_->get(Table::kMeta, "rode"), "along");
+}
+
+TEST_F(IndexTest, AKeyOfAnyLengthFindsItsOwnValue) {
+  open();
+  const std::string longest(511, 'k'), longer(512, 'k'), huge(8000, 'k');
+  for (const auto& key : {longest, longer, huge}) put(key, std::to_string(key.size()));
+  index_->flush();
+  for (const auto& key : {longest, longer, huge}) EXPECT_EQ(get(key), std::to_string(key.size()));
+  EXPECT_EQ(get(std::string(513, 'k')), std::nullopt);
+  index_->apply({{Table::kResponses, huge, std::nullopt}});
+  index_->flush();
+  EXPECT_EQ(get(huge), std::nullopt);
+  EXPECT_EQ(get(longer), "512");
+}
+
+TEST_F(IndexTest, TheMapGrowsUnderReaders) {
+  options_.map_size_bytes = 1ull << 20;
+  open();
+  std::atomic<bool> ended{false};
+  put("/first", "x");
+  index_->flush();
+  std::thread reader([&] {
+    while (!ended) EXPECT_EQ(get("/first"), "x");
+  });
+  for (int i = 0; i < 64; ++i) {
+    put("/" + std::to_string(i), random_bytes(200'000, static_cast<uint32_t>(i)));
+    ASSERT_TRUE(index_->flush());
+  }
+  ended = true;
+  reader.join();
+  for (int i = 0; i < 64; ++i)
+    EXPECT_EQ(get("/" + std::to_string(i)), random_bytes(200'000, static_cast<uint32_t>(i)));
+}
+
+TEST_F(IndexTest, AMapThatIsTooSmallForWhatIsThereGrows) {
+  options_.map_size_bytes = 16ull << 20;
+  open();
+  put("/a", random_bytes(8 << 20));
+  index_->flush();
+  options_.map_size_bytes = 1ull << 20;
+  open();
+  EXPECT_EQ(get("/a"), random_bytes(8 << 20));
+  put("/b", random_bytes(8 << 20, 2));
+  EXPECT_TRUE(index_->flush());
+  EXPECT_EQ(get("/b"), random_bytes(8 << 20, 2));
+}
+
+TEST_F(IndexTest, AFlippedByteOfAnyTablesRecordIsAMissAndCounted) {
+  for (const Table table :
+       {Table::kNames, Table::kResponses, Table::kBlobs, Table::kGroups, Table::kGrants, Table::kTags}) {
+    open();
+    index_->apply({{table, "key", "needle in the haystack"}, {table, "other", "hay"}});
+    index_->flush();
+    flip_in_file("needle in the haystack");
+    open();
+    stats_.corrupt_records = 0;
+    EXPECT_EQ(index_->get(table, "key"), std::nullopt);
+    EXPECT_EQ(stats_.corrupt_records, 1u);
+    EXPECT_EQ(index_->get(table, "other"), "hay");
+    EXPECT_EQ(index_->sample(table, "", 10).size(), 1u);
+    EXPECT_EQ(stats_.corrupt_records, 2u);
+    index_.reset();
+    std::filesystem::remove_all(options_.path);
+  }
+}
+
+TEST_F(IndexTest, ADamagedRecordCanBeWrittenAnew) {
+  open();
+  put("/a", "needle in the haystack");
+  index_->flush();
+  flip_in_file("needle in the haystack");
+  open();
+  put("/a", "again");
+  index_->flush();
+  EXPECT_EQ(get("/a"), "again");
+  EXPECT_EQ(stats_.corrupt_records, 0u);
+}
+
+TEST_F(IndexTest, ANewerFormatIsRefusedAndLeftAlone) {
+  open();
+  put("/a", "1");
+  const uint32_t newer = 2;
+  index_->apply(
+      {{Table::kMeta, "format", std::string(reinterpret_cast<const char*>(&newer), sizeof(newer))}});
+  index_->flush();
+  EXPECT_EQ(refusal(), Error::kUnsupported);
+  EXPECT_EQ(refusal(), Error::kUnsupported);
+}
+
+TEST_F(IndexTest, AFileThatWasCutShortIsRefused) {
+  open();
+  for (int i = 0; i < 50; ++i) put("/" + std::to_string(i), random_bytes(20'000));
+  index_.reset();
+  const auto size = std::filesystem::file_size(data_file());
+  for (const auto cut :
+       {size - 4096, size / 2, uintmax_t{8192}, uintmax_t{5000}, uintmax_t{100}, uintmax_t{0}}) {
+    std::filesystem::resize_file(data_file(), cut);
+    EXPECT_EQ(refusal(), Error::kCorrupt) << cut;
+  }
+}
+
+TEST_F(IndexTest, AFileThatIsNotLmdbsIsRefused) {
+  open();
+  put("/a", "1");
+  index_.reset();
+  std::string bytes = slurp(data_file());
+  std::fill_n(bytes.begin(), 8192, 'x');  // both meta pages
+  spill(data_file(), bytes);
+  EXPECT_EQ(refusal(), Error::kCorrupt);
+}
+
+TEST_F(IndexTest, WithoutItsFileAnIndexIsNewAndSaysSo) {
+  open();
+  put("/a", "1");
+  index_.reset();
+  std::filesystem::remove(data_file());
+  EXPECT_TRUE(open().made_new());
+  EXPECT_EQ(get("/a"), std::nullopt);
+}
+
+TEST_F(IndexTest, WithoutItsVersionRecordAnIndexCountsAsNew) {
+  EXPECT_TRUE(open().made_new());
+  EXPECT_FALSE(open().made_new());
+  index_->apply({{Table::kMeta, "format", std::nullopt}});
+  EXPECT_TRUE(open().made_new());
+}
+
+TEST_F(IndexTest, SamplesGoRoundAndEndWhereTheyBegan) {
+  open();
+  for (const char* key : {"a", "b", "c", "d"}) index_->apply({{Table::kBlobs, key, key}});
+  EXPECT_TRUE(index_->sample(Table::kBlobs, "c", 10).empty());  // only what is committed
+  index_->flush();
+  std::string order;
+  for (const auto& sample : index_->sample(Table::kBlobs, "c", 10)) order += sample.key + sample.payload;
+  EXPECT_EQ(order, "ccddaabb");
+  EXPECT_EQ(index_->sample(Table::kBlobs, "z", 10).size(), 4u);
+  EXPECT_EQ(index_->sample(Table::kBlobs, "", 2).size(), 2u);
+  EXPECT_TRUE(index_->sample(Table::kTags, "x", 10).empty());
+}
+
+// No file may grow as long as this lives.
+class FullDisk {
+ public:
+  explicit FullDisk(uint64_t limit_bytes) {
+    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = limit_bytes;
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FullDisk() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, old_handler_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*old_handler_)(int) = nullptr;
+};
+
+TEST_F(IndexTest, WhatCouldNotBeCommittedStaysVisibleAndIsCommittedLater) {
+  open();
+  put("/a", "old");
+  ASSERT_TRUE(index_->flush());
+  const std::string big = random_bytes(2 << 20);
+  {
+    const FullDisk full(std::filesystem::file_size(data_file()));
+    put("/a", "new");
+    put("/big", big);
+    EXPECT_FALSE(index_->flush());
+    EXPECT_EQ(get("/a"), "new");
+    EXPECT_EQ(get("/big"), big);
+    put("/a", "newer");
+    EXPECT_FALSE(index_->flush());
+  }
+  EXPECT_TRUE(index_->flush());
+  open();
+  EXPECT_EQ(get("/a"), "newer");
+  EXPECT_EQ(get("/big"), big);
+}
+
+TEST_F(IndexTest, ManyThreadsApplyAndRead) {
+  options_.commit_interval = 1ms;
+  open();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([this, t] {
+      for (int i = 0; i < 300; ++i) {
+        const std::string key = "/" + std::to_string(t) + "/" + std::to_string(i % 50);
+        put(key, std::to_string(i));
+        EXPECT_EQ(get(key), std::to_string(i));
+        if (i % 100 == 0) {
+          EXPECT_TRUE(index_->flush());
+        }
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  open();
+  EXPECT_EQ(get("/3/49"), "299");
+}
+
+}  // namespace
+}  // namespace entrepot::cache

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Builds and passes the tests. Installs what they need when root; a missing tool is a failure, never a skip.
+# Last line: `N passed, N failed`; the end is 0 only when nothing failed and nothing was skipped.
+#   ENTREPOT_STAGES="release asan tsan clang"  which stages (default: all four)
+#   ENTREPOT_LONG=1                            the long forms: 50 rounds of kill -9 instead of 10, ...
+set -uo pipefail
+exec 2>&1
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$top" || exit 1
+stages=${ENTREPOT_STAGES:-release asan tsan clang}
+jobs=$(nproc)
+results=$top/build/results
+python=/usr/bin/python3 # Debian's, which has the packages: another may stand before it in PATH
+
+# What runs under TSan: whatever hands something from one thread to another.
+threaded=(cache_tests io_tests http_tests upstream_tests fill_tests serve_tests)
+
+export ASAN_OPTIONS=detect_stack_use_after_return=1:check_initialization_order=1:strict_init_order=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS=second_deadlock_stack=1:history_size=4
+
+configure() { # configure PRESET OPTION...
+  local preset=$1; shift
+  cmake --fresh --preset "$preset" "$@" > "$results/$preset-configure.log" 2>&1 || { cat "$results/$preset-configure.log"; return 1; }
+}
+
+build() { # build PRESET TARGET...
+  local preset=$1; shift
+  cmake --build "build/$preset" -j "$jobs" --target "$@" -- -k 0 > "$results/$preset-build.log" 2>&1 ||
+    { grep -E -A12 'FAILED|error:' "$results/$preset-build.log" | head -150; return 1; }
+}
+
+cpp_tests() { # cpp_tests PRESET CTEST-OPTION...
+  local preset=$1; shift
+  : > "$results/$preset-cpp.xml" # a run that dies leaves an empty one, which counts as a failure
+  ctest --test-dir "build/$preset" -j "$jobs" --timeout 120 --no-tests=error --output-on-failure --progress \
+    --output-junit "$results/$preset-cpp.xml" "$@" > "$results/$preset-cpp.log" 2>&1 ||
+    grep -v '^Test *#\|^ *[0-9]*/[0-9]* Test' "$results/$preset-cpp.log" | tail -400
+}
+
+e2e_tests() { # e2e_tests PRESET FOLDER...
+  local preset=$1; shift
+  : > "$results/$preset-e2e.xml"
+  ENTREPOT_BIN=$top/build/$preset/entrepot "$python" -m pytest -q --durations=10 --basetemp "/tmp/entrepot-$preset-$$" \
+    --junitxml "$results/$preset-e2e.xml" "$@" > "$results/$preset-e2e.log" 2>&1 || tail -400 "$results/$preset-e2e.log"
+  rm -rf "/tmp/entrepot-$preset-$$"
+}
+
+stage_release() {
+  configure release -DENTREPOT_TESTS=ON -DENTREPOT_BENCH=ON && build release all || return 1
+  cpp_tests release
+  e2e_tests release tests/e2e tests/clients
+}
+
+stage_asan() {
+  configure asan && build asan all || return 1
+  cpp_tests asan
+  e2e_tests asan tests/e2e
+}
+
+stage_tsan() {
+  configure tsan && build tsan entrepot "${threaded[@]}" || return 1
+  cpp_tests tsan --label-regex "^($(IFS='|'; echo "${threaded[*]}"))\$"
+  e2e_tests tsan tests/e2e
+}
+
+# A second opinion, with -Wthread-safety; nothing is linked.
+stage_clang() {
+  configure clang -DENTREPOT_BENCH=ON && "$python" tests/support/syntax_only.py build/clang "$results/clang.xml"
+}
+
+mkdir -p "$results"
+rm -f "$results"/*
+.ci/packages.sh build test || exit 1
+
+broken=0
+for stage in $stages; do
+  declare -F "stage_$stage" > /dev/null || { echo "run.sh: there is no stage $stage"; exit 2; }
+  echo "== $stage"
+  TIMEFORMAT="== $stage: %0R s, of processor time %0U + %0S s"
+  time "stage_$stage" || { echo "== $stage: broken before its tests"; broken=$((broken + 1)); }
+done
+shopt -s nullglob
+"$python" tests/support/tally.py --broken "$broken" "$results"/*.xml

@@ -1,0 +1,40 @@
+"""Checks every source of a configured build folder with that folder's compiler, and writes no object.
+
+    syntax_only.py BUILD JUNIT    one test case for each source, all warnings as the build has them
+"""
+import concurrent.futures
+import json
+import os
+import shlex
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+
+def check(entry):
+    """(source, what the compiler said, "" when it is content)."""
+    words = shlex.split(entry["command"])
+    output = words.index("-o")
+    words[output:output + 2] = ["-fsyntax-only"]
+    words.remove("-c")
+    done = subprocess.run(words, cwd=entry["directory"], capture_output=True, text=True, check=False)
+    said = (done.stdout + done.stderr).strip()
+    return entry["file"], said if done.returncode else ""
+
+
+def main():
+    build, junit = sys.argv[1:]
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
+        entries = json.load(file)
+    suite = ElementTree.Element("testsuite", name="syntax")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for source, said in pool.map(check, entries):
+            case = ElementTree.SubElement(suite, "testcase", name=os.path.relpath(source))
+            if said:
+                ElementTree.SubElement(case, "failure").text = said
+                print("\n".join(said.splitlines()[:30]))
+    ElementTree.ElementTree(suite).write(junit)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Adds up JUnit files and says so in a last line: `N passed, N failed`.
+
+Ends with 0 only when all passed: what was skipped, disabled or not run is named and counts as failed.
+"""
+import argparse
+import os
+import sys
+import xml.etree.ElementTree
+
+
+def outcome(case):
+    """passed, failed, or the word for why it did not run."""
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    if case.find("skipped") is not None:
+        return "skipped"
+    status = case.get("status", "run")  # only ctest writes it
+    return {"run": "passed", "fail": "failed"}.get(status, status)
+
+
+def read(path):
+    """(name, outcome) of each case; a file that cannot be read is one that failed."""
+    try:
+        cases = list(xml.etree.ElementTree.parse(path).iter("testcase"))
+    except (OSError, xml.etree.ElementTree.ParseError) as error:
+        return [(f"{path}: {error}", "failed")]
+    if not cases:
+        return [(f"{path}: no tests", "failed")]
+    return [(case.get("name"), outcome(case)) for case in cases]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--broken", type=int, default=0, help="stages that ended before their tests")
+    parser.add_argument("files", nargs="*")
+    options = parser.parse_args()
+    passed, failed = 0, options.broken
+    for path in options.files:
+        stage = os.path.basename(path).removesuffix(".xml")
+        for name, how in read(path):
+            if how == "passed":
+                passed += 1
+            else:
+                failed += 1
+                print(f"{how}: {name} ({stage})")
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
