@@ -97,8 +97,10 @@ std::unique_ptr<ChunkCache::Load> ChunkCache::load(std::shared_ptr<Blob> blob, u
           }
           auto waiters = reading->waiters;  // a waiter may unregister others while it runs
           for (Load* waiter : waiters) {
-            if (std::find(reading->waiters.begin(), reading->waiters.end(), waiter) != reading->waiters.end())
-              waiter->ready_(read);
+            if (std::find(reading->waiters.begin(), reading->waiters.end(), waiter) == reading->waiters.end())
+              continue;
+            const auto tell = std::move(waiter->ready_);  // it may destroy the waiter
+            tell(read);
           }
         });
       });

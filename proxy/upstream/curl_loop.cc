@@ -1,5 +1,9 @@
 #include "proxy/upstream/curl_loop.h"
 
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <utility>
 
@@ -41,7 +45,10 @@ CurlLoop::~CurlLoop() {
 }
 
 void CurlLoop::add(CURL* easy) {
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, &CurlLoop::on_close);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, this);
   if (in_curl_ || curl_multi_add_handle(multi_, easy) != CURLM_OK) std::abort();
+  added_ = true;
 }
 
 void CurlLoop::remove(CURL* easy) {
@@ -58,6 +65,24 @@ void CurlLoop::wake(std::shared_ptr<Transfer> transfer) {
   });
 }
 
+int CurlLoop::on_close(void* self, curl_socket_t fd) {
+  static_cast<CurlLoop*>(self)->idle_.erase(fd);
+  return ::close(fd);
+}
+
+// What an upstream sends while nothing was asked would be taken for the answer to the next request.
+// libcurl 7.88 reuses such a connection; one that is shut down it drops.
+void CurlLoop::retire_spoilt_connections() {
+  std::vector<pollfd> idle;
+  for (const curl_socket_t fd : idle_) idle.push_back({fd, POLLIN, 0});
+  if (idle.empty() || ::poll(idle.data(), idle.size(), 0) <= 0) return;
+  for (const pollfd& connection : idle) {
+    if (connection.revents == 0) continue;
+    ::shutdown(connection.fd, SHUT_RDWR);
+    idle_.erase(connection.fd);
+  }
+}
+
 int CurlLoop::on_socket(CURL*, curl_socket_t fd, int what, void* self_pointer, void* socket_pointer) {
   auto* self = static_cast<CurlLoop*>(self_pointer);
   auto* socket = static_cast<Socket*>(socket_pointer);
@@ -67,6 +92,7 @@ int CurlLoop::on_socket(CURL*, curl_socket_t fd, int what, void* self_pointer, v
     delete socket;
     return 0;
   }
+  self->idle_.erase(fd);
   if (!socket) {
     socket = new Socket{self};
     self->sockets_.insert(socket);
@@ -95,6 +121,7 @@ int CurlLoop::on_timer(CURLM*, long timeout_ms, void* self_pointer) {
 }
 
 void CurlLoop::act(curl_socket_t fd, int events) {
+  if (std::exchange(added_, false)) retire_spoilt_connections();
   int running = 0;
   in_curl_ = true;
   curl_multi_socket_action(multi_, fd, events, &running);
@@ -107,6 +134,9 @@ void CurlLoop::take_results() {
   while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
     if (message->msg != CURLMSG_DONE) continue;
     const CURLcode code = message->data.result;
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_ACTIVESOCKET, &fd);
+    if (fd != CURL_SOCKET_BAD) idle_.insert(fd);
     char* transfer = nullptr;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
     reinterpret_cast<Transfer*>(transfer)->finished(code);

@@ -39,6 +39,9 @@ class CurlLoop {
   // REQUIRES: not inside one of libcurl's callbacks.
   void remove(CURL* easy);
 
+  // Called by libcurl for every connection that it closes. Closes it.
+  static int on_close(void* self, curl_socket_t fd);
+
   // Resumes who waits for `transfer`, at the end of this tick.
   void wake(std::shared_ptr<Transfer> transfer);
 
@@ -47,6 +50,7 @@ class CurlLoop {
   static int on_socket(CURL* easy, curl_socket_t fd, int what, void* self, void* socket);
   static int on_timer(CURLM* multi, long timeout_ms, void* self);
   void act(curl_socket_t fd, int events);
+  void retire_spoilt_connections();
   void take_results();
 
   io::Loop& loop_;
@@ -55,6 +59,8 @@ class CurlLoop {
   bool in_curl_ = false;
   std::unordered_set<Transfer*> transfers_;
   std::unordered_set<Socket*> sockets_;
+  std::unordered_set<curl_socket_t> idle_;  // kept for another request
+  bool added_ = false;                      // since libcurl was last called
   // Shared with the deferred wake, which may outlive us.
   std::shared_ptr<std::vector<std::shared_ptr<Transfer>>> ready_;
 };

@@ -159,6 +159,22 @@ def test_extra_bytes_after_the_body_are_never_given_to_anyone(edge, origin):
     assert edge.fetch("/other.bin").body == other.data
 
 
+def test_what_an_upstream_says_unasked_is_no_answer_to_the_next_request(edge, origin):
+    thing, other = origin.add("/thing.bin", size=MIB), origin.add("/other.bin", size=1000)
+    whole_seen = threading.Event()
+
+    def add_later(answer, request, n):
+        answer.excess, answer.excess_gate = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", whole_seen
+
+    thing.tamper = add_later
+    assert edge.fetch("/thing.bin").body == thing.data
+    edge.wait_idle()
+    whole_seen.set()
+    origin.wait_until(lambda: origin.requests[0].body_sent > MIB)
+    assert edge.fetch("/other.bin").body == other.data
+    assert [request.connection for request in origin.requests] == [1, 2]
+
+
 def test_a_length_that_contradicts_itself_is_refused(edge, origin):
     thing = origin.add("/thing.bin", size=1000)
     thing.tamper = lambda answer, request, n: answer.fields.update({"Content-Length ": "999", "content-length": "7"})

@@ -55,6 +55,8 @@ class Answer:
     cut_after: Optional[int] = None    # bytes of this body after which the connection breaks
     reset: bool = False                # the break is a RST
     rate: Optional[float] = None       # bytes per second
+    excess: bytes = b""                # sent after the body's end, once excess_gate is set
+    excess_gate: Optional[threading.Event] = None
 
 
 class Resource:
@@ -242,6 +244,11 @@ class Origin:
             return False
         if answer.framing == "chunked":
             connection.sendall(b"0\r\n\r\n")
+        if answer.excess and answer.excess_gate.wait(WAIT_SECONDS):
+            connection.sendall(answer.excess)
+            with self._changed:
+                request.body_sent += len(answer.excess)
+                self._changed.notify_all()
         return answer.framing != "close" and answer.length in (None, len(body))
 
 

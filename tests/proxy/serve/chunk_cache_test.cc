@@ -94,6 +94,22 @@ TEST_F(ChunkCacheTest, ColdChunkIsReadOnThePoolOnceForAllWhoWait) {
   EXPECT_TRUE(same(*chunks.get(*blob, 0, kChunkBytes), *blob, 0));
 }
 
+TEST_F(ChunkCacheTest, WhoIsToldMayDropItsLoadAtOnce) {
+  auto blob = std::make_shared<FakeBlob>(kChunkBytes);
+  blob->cold = true;
+  std::unique_ptr<ChunkCache::Load> load;
+  auto told = std::make_unique<bool>(false);
+  bool* const seen = told.get();
+  load = chunks.load(blob, 0, kChunkBytes, [this, &load, told = std::move(told).release()](Result<void>) {
+    load = nullptr;
+    *told = true;  // what was captured is still there
+    loop.stop();
+  });
+  loop.run();
+  EXPECT_TRUE(*seen);
+  delete seen;
+}
+
 TEST_F(ChunkCacheTest, WhoLeavesDuringADiskReadIsNotTold) {
   auto blob = std::make_shared<FakeBlob>(kChunkBytes);
   blob->cold = true;
