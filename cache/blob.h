@@ -25,8 +25,8 @@
 
 namespace entrepot::cache {
 
-inline constexpr uint64_t kChunkBytes = 128 * 1024;          // unit of verification
-inline constexpr uint64_t kGroupBytes = 4 * 1024 * 1024;     // unit of the index's presence records: 32 chunks
+inline constexpr uint64_t kChunkBytes = 128 * 1024;       // unit of verification
+inline constexpr uint64_t kGroupBytes = 4 * 1024 * 1024;  // unit of the index's presence records: 32 chunks
 inline constexpr uint64_t kUnknownLength = UINT64_MAX;
 
 enum class BlobState : uint8_t { kPartial = 1, kAssembled = 2, kVerified = 3, kFailed = 4 };
@@ -49,27 +49,31 @@ class Blob {
   virtual uint64_t length_bytes() const noexcept = 0;
   // The SHA-256, once verified.
   virtual std::optional<Digest> digest() const noexcept = 0;
-  // The end of the run of bytes that can be read now and that holds `offset`; `offset` itself where that byte is
-  // not there yet. Thread-safe, never waits.
+  // The end of the run of bytes that can be read now and that holds `offset`; `offset` itself where that byte
+  // is not there yet. Thread-safe, never waits.
   virtual uint64_t readable_end(uint64_t offset) const noexcept = 0;
 
-  // Reads exactly out.size() bytes of chunk `chunk` (bytes [chunk*kChunkBytes, ...)), from `from` bytes after the chunk's
-  // start. The bytes are NOT checked: call verify_chunk once a whole chunk stands in memory.
-  // Errors: kWouldBlock (only with kNever; nothing may be assumed about `out`), kIo, kCorrupt (short file, failed blob).
-  // REQUIRES: the bytes lie within one chunk and within one readable run. Thread-safe. Source: preadv2(2), RWF_NOWAIT.
-  virtual Result<void> read(uint64_t chunk, size_t from, std::span<std::byte> out, ReadWait wait) const noexcept = 0;
+  // Reads exactly out.size() bytes of chunk `chunk` (bytes [chunk*kChunkBytes, ...)), from `from` bytes after
+  // the chunk's start. The bytes are NOT checked: call verify_chunk once a whole chunk stands in memory.
+  // Errors: kWouldBlock (only with kNever; nothing may be assumed about `out`), kIo, kCorrupt (short file,
+  // failed blob). REQUIRES: the bytes lie within one chunk and within one readable run. Thread-safe. Source:
+  // preadv2(2), RWF_NOWAIT.
+  virtual Result<void> read(uint64_t chunk, size_t from, std::span<std::byte> out,
+                            ReadWait wait) const noexcept = 0;
 
   // Is the checksum of this chunk known? It is as soon as the whole chunk has been written.
   virtual bool has_checksum(uint64_t chunk) const noexcept = 0;
-  // True when `whole` (all bytes of the chunk) matches its checksum. REQUIRES: has_checksum(chunk). Thread-safe.
+  // True when `whole` (all bytes of the chunk) matches its checksum. REQUIRES: has_checksum(chunk).
+  // Thread-safe.
   virtual bool verify_chunk(uint64_t chunk, std::span<const std::byte> whole) const noexcept = 0;
 
-  // A retired blob is no longer what the store has under its digest (evicted, rotten, stored anew): who reads it goes on, nobody
-  // begins to. Thread-safe; for good.
+  // A retired blob is no longer what the store has under its digest (evicted, rotten, stored anew): who reads
+  // it goes on, nobody begins to. Thread-safe; for good.
   bool retired() const noexcept { return retired_.load(std::memory_order_acquire); }
   void retire() noexcept { retired_.store(true, std::memory_order_release); }
 
-  // A small blob's bytes, where they are in memory and verified as a whole; empty otherwise. They live as long as the Blob.
+  // A small blob's bytes, where they are in memory and verified as a whole; empty otherwise. They live as
+  // long as the Blob.
   virtual std::span<const std::byte> inline_bytes() const noexcept { return {}; }
 
  protected:

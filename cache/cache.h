@@ -1,11 +1,11 @@
 // The Cache: blobs on one disk, an LMDB index of names, and the fills that run. Knows nothing of HTTP.
 //
-// One Cache per proxy_cache_path; one process owns its directory (flock). All calls are thread-safe. Calls marked [disk]
-// may wait for a disk: pool threads only. The others take a mutex for pointer work and return.
+// One Cache per proxy_cache_path; one process owns its directory (flock). All calls are thread-safe. Calls
+// marked [disk] may wait for a disk: pool threads only. The others take a mutex for pointer work and return.
 //
-// Names. A name is (space, text). Its answer is a Response record: opaque metadata and a reference to a blob. The order of truth:
-// records that wait for the next commit, then LMDB; every record carries a checksum, a doubt is a miss.
-// Layout of the directory and of every byte: cache/FORMAT.md.
+// Names. A name is (space, text). Its answer is a Response record: opaque metadata and a reference to a blob.
+// The order of truth: records that wait for the next commit, then LMDB; every record carries a checksum, a
+// doubt is a miss. Layout of the directory and of every byte: cache/FORMAT.md.
 #pragma once
 
 #include <atomic>
@@ -24,14 +24,15 @@
 namespace entrepot::cache {
 
 struct CacheOptions {
-  std::string path;                                  // directory; made when missing
-  uint64_t max_size_bytes = 10ull << 30;             // of blob bytes, inline ones included; eviction keeps under it
-  uint64_t min_free_bytes = 0;                       // of the file system
-  std::chrono::seconds inactive{10 * 24 * 3600};     // a blob not asked for that long may go first
-  uint64_t inline_limit_bytes = 16 * 1024;           // blobs up to this size live in the index
-  uint64_t map_size_bytes = 16ull << 30;             // LMDB's address space
-  std::chrono::milliseconds commit_interval{1000};   // also after 1,000 records or 64 MiB
-  std::function<void(std::string_view)> on_event;    // one line per thing an operator should know; any thread; may be empty
+  std::string path;                       // directory; made when missing
+  uint64_t max_size_bytes = 10ull << 30;  // of blob bytes, inline ones included; eviction keeps under it
+  uint64_t min_free_bytes = 0;            // of the file system
+  std::chrono::seconds inactive{10 * 24 * 3600};    // a blob not asked for that long may go first
+  uint64_t inline_limit_bytes = 16 * 1024;          // blobs up to this size live in the index
+  uint64_t map_size_bytes = 16ull << 30;            // LMDB's address space
+  std::chrono::milliseconds commit_interval{1000};  // also after 1,000 records or 64 MiB
+  std::function<void(std::string_view)>
+      on_event;  // one line per thing an operator should know; any thread; may be empty
 };
 
 struct Name {
@@ -41,8 +42,9 @@ struct Name {
 
 // What the index says of a name.
 struct StoredName {
-  std::string metadata;          // opaque
-  std::shared_ptr<Blob> blob;    // null when the bytes are gone (evicted): the pin stays and a refill must match `digest`
+  std::string metadata;  // opaque
+  std::shared_ptr<Blob>
+      blob;  // null when the bytes are gone (evicted): the pin stays and a refill must match `digest`
   std::optional<Digest> digest;  // SHA-256, where it is known
   std::string validator;         // of a partial blob: what its pieces are pinned to
 };
@@ -50,45 +52,59 @@ struct StoredName {
 // Counters since start; bytes and blobs are running totals of the store.
 struct CacheStats {
   std::atomic<uint64_t> bytes{0}, blobs{0}, partial_bytes{0};
-  std::atomic<uint64_t> evicted_blobs{0}, evicted_bytes{0}, commits{0}, quarantined{0}, deduplicated{0}, corrupt_records{0}, corrupt_chunks{0};
+  std::atomic<uint64_t> evicted_blobs{0}, evicted_bytes{0}, commits{0}, quarantined{0}, deduplicated{0},
+      corrupt_records{0}, corrupt_chunks{0};
 };
 
 class Cache {
  public:
   // Opens or makes the store, locks it, starts the writer thread and the evictor. Walks nothing. [disk]
-  // Errors: kBusy (another process holds it), kPermission, kNoSpace, kIo, kUnsupported (a newer format). A damaged index is moved
-  // to quarantine and rebuilt from the blobs' footers in the background: that is no error.
+  // Errors: kBusy (another process holds it), kPermission, kNoSpace, kIo, kUnsupported (a newer format). A
+  // damaged index is moved to quarantine and rebuilt from the blobs' footers in the background: that is no
+  // error.
   static Result<std::shared_ptr<Cache>> open(CacheOptions options);
   virtual ~Cache() = default;  // waits for running commits; commits what is pending
 
-  // The stored response of a name, its blob opened for reading. Partial blobs come too (blob->state() says so). [disk]
+  // The stored response of a name, its blob opened for reading. Partial blobs come too (blob->state() says
+  // so). [disk]
   virtual std::optional<StoredName> lookup(const Name& name) = 0;
   // A complete blob by its SHA-256, opened for reading. [disk]
   virtual std::shared_ptr<Blob> open_blob(const Digest& sha256) = 0;
-  // May `space` be given this digest's stored bytes on its upstream's word alone: did its upstream once bring or confirm them? [disk]
+  // May `space` be given this digest's stored bytes on its upstream's word alone: did its upstream once bring
+  // or confirm them? [disk]
   virtual bool has_grant(std::string_view space, const Digest& digest) = 0;
   virtual void put_grant(std::string_view space, const Digest& digest) = 0;
 
-  // Joins the Fill that runs for this name, or makes one (then `leader` is true and the caller must drive it to an end).
-  // A new Fill goes on from the name's partial blob where one is stored and `resume_partial` allows it. [disk] when it leads.
-  // `seen` is generation() of the name before the caller looked it up. Where it has moved since, a fill may have ended in between
-  // and its blob be stored: then nobody leads, and the Fill that comes back is in kMerged with no other: look the name up again.
-  struct Claim { std::shared_ptr<Fill> fill; bool leader; };
-  virtual Claim claim(const Name& name, bool resume_partial = true, std::optional<uint64_t> seen = std::nullopt) = 0;
+  // Joins the Fill that runs for this name, or makes one (then `leader` is true and the caller must drive it
+  // to an end). A new Fill goes on from the name's partial blob where one is stored and `resume_partial`
+  // allows it. [disk] when it leads. `seen` is generation() of the name before the caller looked it up. Where
+  // it has moved since, a fill may have ended in between and its blob be stored: then nobody leads, and the
+  // Fill that comes back is in kMerged with no other: look the name up again.
+  struct Claim {
+    std::shared_ptr<Fill> fill;
+    bool leader;
+  };
+  virtual Claim claim(const Name& name, bool resume_partial = true,
+                      std::optional<uint64_t> seen = std::nullopt) = 0;
   // The running Fill of a name, if any. Never waits.
   virtual std::shared_ptr<Fill> running(const Name& name) const = 0;
-  // Registers `fill` as the one that brings `digest` for `space`. Returns the one that already does, or null when `fill` is now it.
-  virtual std::shared_ptr<Fill> claim_digest(std::string_view space, const Digest& digest, const std::shared_ptr<Fill>& fill) = 0;
+  // Registers `fill` as the one that brings `digest` for `space`. Returns the one that already does, or null
+  // when `fill` is now it.
+  virtual std::shared_ptr<Fill> claim_digest(std::string_view space, const Digest& digest,
+                                             const std::shared_ptr<Fill>& fill) = 0;
 
-  // New metadata for a name whose blob stays (after a 304, or a fill that was merged into a stored blob). [disk] no: queued.
+  // New metadata for a name whose blob stays (after a 304, or a fill that was merged into a stored blob).
+  // [disk] no: queued.
   virtual void put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest) = 0;
   // Forgets a name (its blob is left to eviction).
   virtual void erase(const Name& name) = 0;
-  // This blob proved rotten: hide it, move its file to quarantine. Readers that have it open fail on their own.
+  // This blob proved rotten: hide it, move its file to quarantine. Readers that have it open fail on their
+  // own.
   virtual void quarantine(const Blob& blob, std::string_view reason) = 0;
   // The blob was asked for; remembered coarsely, written with the next commit.
   virtual void touch(const Blob& blob) noexcept = 0;
-  // Bumped before any change of what `name` means is acknowledged: a snapshot taken at an older value must be looked up again.
+  // Bumped before any change of what `name` means is acknowledged: a snapshot taken at an older value must be
+  // looked up again.
   virtual uint64_t generation(uint64_t name_hash) const noexcept = 0;
 
   // Makes all that is pending durable. [disk]

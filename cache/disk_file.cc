@@ -100,6 +100,10 @@ Result<void> DiskFile::write(uint64_t offset, std::span<const std::byte> bytes) 
   return {};
 }
 
+Result<void> DiskFile::truncate(uint64_t size_bytes) const noexcept {
+  return ::ftruncate(fd_, static_cast<off_t>(size_bytes)) == 0 ? Result<void>() : Result<void>(from_errno());
+}
+
 void DiskFile::start_writeback(uint64_t offset, uint64_t length_bytes) const noexcept {
   // Only a hint: what went wrong shows in sync_data().
   (void)::sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(length_bytes),

@@ -34,6 +34,7 @@ class DiskFile {
   // preadv2(2), RWF_NOWAIT.
   Result<void> read(uint64_t offset, std::span<std::byte> out, ReadWait wait) const noexcept;
   Result<void> write(uint64_t offset, std::span<const std::byte> bytes) const noexcept;
+  Result<void> truncate(uint64_t size_bytes) const noexcept;
   // Asks the kernel to begin writing back, so that sync_data() finds little to do. Source:
   // sync_file_range(2).
   void start_writeback(uint64_t offset, uint64_t length_bytes) const noexcept;

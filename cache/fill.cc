@@ -191,8 +191,11 @@ void Fill::pass(std::string reason) noexcept {
     state_->settle();
 }
 
-void Fill::merge(std::shared_ptr<Fill> other) noexcept {
-  state_->end(FillPhase::kMerged, State::Remains::kNothing, [&] { state_->merged = std::move(other); });
+void Fill::merge(std::shared_ptr<Fill> other, std::string metadata) noexcept {
+  state_->end(FillPhase::kMerged, State::Remains::kNothing, [&] {
+    state_->merged = std::move(other);
+    state_->head.metadata = std::move(metadata);
+  });
 }
 
 void Fill::merge(std::shared_ptr<Blob> stored) noexcept {

@@ -97,7 +97,7 @@ class Fill final : public std::enable_shared_from_this<Fill> {
 
   // -- readers; thread-safe --
   FillPhase phase() const noexcept;
-  // Valid from kBody on; never changes after.
+  // Valid from kBody on, and in kMerged with another Fill (metadata only); never changes after.
   const FillHead& head() const noexcept;
   std::shared_ptr<Blob> blob() const noexcept;         // from kBody on
   std::shared_ptr<Fill> merged_into() const noexcept;  // in kMerged; null when merged into a stored blob
@@ -122,8 +122,8 @@ class Fill final : public std::enable_shared_from_this<Fill> {
     uint64_t begin, end;
   };
   std::vector<Demand> demands() const;
-  // kHead -> kBody. Creates the storage. May wait for a disk. Errors: kNoSpace (it is still in kHead: the
-  // owner may pass), kIo, kPermission (then the Fill has failed), kCancelled (it is not in kHead).
+  // kHead -> kBody. Creates the storage. May wait for a disk. Errors: kNoSpace, kIo, kPermission (it is
+  // still in kHead: the owner passes), kCancelled (it is not in kHead).
   Result<void> set_head(FillHead head);
   // The length became known (the body of a response without length ended). Never waits for a disk. Another
   // length than the known one, or less than has arrived, fails the Fill.
@@ -151,7 +151,8 @@ class Fill final : public std::enable_shared_from_this<Fill> {
   // in memory.
   void persist_partial() noexcept;
   void pass(std::string reason) noexcept;
-  void merge(std::shared_ptr<Fill> other) noexcept;
+  // `metadata`: of this name's own response; head() has it for the readers who go on with `other`.
+  void merge(std::shared_ptr<Fill> other, std::string metadata = {}) noexcept;
   void merge(std::shared_ptr<Blob> stored) noexcept;
   void fail(Error error, std::string reason) noexcept;
 

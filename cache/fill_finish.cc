@@ -117,6 +117,8 @@ bool Fill::State::make_durable(const Digest& digest) noexcept {
   const DiskFile& file = growing->file();
   if (sync_failed) return refuse("an earlier sync failed", Error::kIo);
   if (file.is_unlinked()) return refuse("its file was removed", Error::kIo);
+  if (auto r = file.truncate(length); !r)
+    return refuse("truncating", r.error());  // an earlier footer, cut short
   if (auto r = file.write(length, std::as_bytes(std::span(footer))); !r)
     return refuse("writing the footer", r.error());
   if (auto r = file.sync_data(); !r) return refuse("fdatasync", r.error());

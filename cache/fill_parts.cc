@@ -99,10 +99,10 @@ Result<Digest> PrefixHash::finish(const GrowingBlob& blob) noexcept {
 Result<void> PrefixHash::catch_up(const GrowingBlob& blob, uint64_t limit) noexcept {
   thread_local const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kChunkBytes);
   while (hashed_ < limit) {
+    const uint64_t chunk = hashed_ / kChunkBytes;
+    const bool check = blob.has_checksum(chunk);  // before `ready`, which then holds all of a known chunk
     const uint64_t ready = blob.readable_end(hashed_);
     if (ready <= hashed_) break;
-    const uint64_t chunk = hashed_ / kChunkBytes;
-    const bool check = blob.has_checksum(chunk);
     const uint64_t begin = check ? chunk * kChunkBytes : hashed_;
     const uint64_t end = std::min(ready, (chunk + 1) * kChunkBytes);
     const std::span<std::byte> bytes{buffer.get(), static_cast<size_t>(end - begin)};

@@ -1,4 +1,5 @@
-// What a Fill asks of the store it fills into: room, places for files, and the acts that make its bytes known. Implemented by the Cache.
+// What a Fill asks of the store it fills into: room, places for files, and the acts that make its bytes
+// known. Implemented by the Cache.
 #pragma once
 
 #include <array>
@@ -20,7 +21,7 @@ using ProvisionalId = std::array<uint8_t, 16>;
 
 // Presence and checksums of one group (32 chunks) of a partial blob: the value of a `groups` record.
 struct GroupPresence {
-  uint32_t present = 0;                 // bit i: chunk i of the group
+  uint32_t present = 0;                  // bit i: chunk i of the group
   std::array<uint64_t, 32> checksums{};  // XXH3-64, where present
 };
 
@@ -35,26 +36,33 @@ struct PartialBlob {
 class FillStore {
  public:
   virtual ~FillStore() = default;
-  // Room for `bytes` more, evicting if need be. Errors: kNoSpace. Every reserve has its release (or its store).
+  // Room for `bytes` more, evicting if need be. Errors: kNoSpace. Every reserve has its release (or its
+  // store).
   virtual Result<void> reserve(uint64_t bytes) noexcept = 0;
   virtual void release(uint64_t bytes) noexcept = 0;
 
-  // Paths below the store's directory. partial/<hex id>; blobs/<ab>/<hex sha256> (the folder exists); quarantine/<unique>.
+  // Paths below the store's directory. partial/<hex id>; blobs/<ab>/<hex sha256> (the folder exists);
+  // quarantine/<unique>.
   virtual std::string partial_path(const ProvisionalId& id) const = 0;
   virtual std::string blob_path(const Digest& sha256) const = 0;
   virtual std::string quarantine_path() const = 0;
 
   // A complete blob with this SHA-256, if there is one, opened. [disk]
   virtual std::shared_ptr<Blob> find_complete(const Digest& sha256) = 0;
-  // The file stands at blob_path(digest), synced, footer written: enters it in the index, and points the name at it. Also grants
-  // (space, digest). Visible to lookup() at once, durable with the next commit. `reserved` bytes become stored bytes.
-  virtual void store_file(const Name& name, const std::string& metadata, const Digest& sha256, uint64_t length_bytes, uint64_t reserved) noexcept = 0;
+  // The file stands at blob_path(digest), synced, footer written: enters it in the index, and points the name
+  // at it. Also grants (space, digest). Visible to lookup() at once, durable with the next commit. `reserved`
+  // bytes become stored bytes.
+  virtual void store_file(const Name& name, const std::string& metadata, const Digest& sha256,
+                          uint64_t length_bytes, uint64_t reserved) noexcept = 0;
   // The same for a small blob whose bytes live in the index.
-  virtual void store_inline(const Name& name, const std::string& metadata, const Digest& sha256, std::string bytes, uint64_t reserved) noexcept = 0;
+  virtual void store_inline(const Name& name, const std::string& metadata, const Digest& sha256,
+                            std::string bytes, uint64_t reserved) noexcept = 0;
   // The digest was in the store already: points the name at it.
-  virtual void store_alias(const Name& name, const std::string& metadata, const Digest& sha256, uint64_t reserved) noexcept = 0;
+  virtual void store_alias(const Name& name, const std::string& metadata, const Digest& sha256,
+                           uint64_t reserved) noexcept = 0;
   // Saves a partial blob so that it can be gone on with. `reserved` bytes become stored (partial) bytes.
-  virtual void store_partial(const Name& name, const std::string& metadata, const PartialBlob& partial, uint64_t reserved) noexcept = 0;
+  virtual void store_partial(const Name& name, const std::string& metadata, const PartialBlob& partial,
+                             uint64_t reserved) noexcept = 0;
   // Forgets a partial blob's records (it was completed, or proved wrong); its file is the caller's.
   virtual void erase_partial(const Name& name, const ProvisionalId& id) noexcept = 0;
   virtual void on_event(const std::string& line) noexcept = 0;

@@ -20,11 +20,7 @@ Result<void> Fill::set_head(FillHead head) {
   State& state = *state_;
   const State::Inside inside(state);
   if (phase() != FillPhase::kHead) return Error::kCancelled;
-  if (auto begun = state.begin_storage(head); !begun) {
-    if (begun.error() == Error::kNoSpace) return begun;
-    fail(begun.error(), "no storage for the body: " + std::string(to_string(begun.error())));
-    return begun;
-  }
+  if (auto begun = state.begin_storage(head); !begun) return begun;
   {
     const std::lock_guard lock(state.mutex);
     if (phase() != FillPhase::kHead) return Error::kCancelled;
@@ -103,9 +99,8 @@ Result<void> Fill::write(uint64_t offset, std::span<const std::byte> bytes) noex
   const uint64_t length = blob.length_bytes();
   if (offset > length || bytes.size() > length - offset) return Error::kLengthMismatch;
   const uint64_t end = offset + bytes.size();
-  if (length == kUnknownLength) {
-    if (auto held = state.hold_for_write(end); !held) return held;
-  }
+  auto held = length == kUnknownLength ? state.hold_for_write(end) : state.room.hold(end);
+  if (!held) return held;
   uint64_t position = offset;
   while (const auto run = state.claims.claim(blob, position, end)) {
     const auto piece = bytes.subspan(run->begin - offset, run->end - run->begin);

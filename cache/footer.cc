@@ -19,6 +19,7 @@ constexpr std::string_view kTrailerMagic = "ENTREND\n";
 constexpr uint32_t kVersion = 1;
 constexpr size_t kFixedBytes = 80;
 constexpr size_t kTrailerBytes = 24;
+constexpr uint64_t kMaxMetadataBytes = 1 << 20;
 
 template <typename T>
 void put(std::string& out, T value) {
@@ -47,6 +48,8 @@ Result<std::string> read_checked(const DiskFile& file, uint64_t size) noexcept {
   const auto length = get<uint64_t>(*trailer, 0);
   if (std::string_view(*trailer).substr(16) != kTrailerMagic) return Error::kCorrupt;
   if (length < kFixedBytes || length > size - kTrailerBytes) return Error::kCorrupt;
+  // Not checked yet: it must not make us read the whole blob.
+  if (length > kFixedBytes + kMaxMetadataBytes + 8 * chunk_count(size)) return Error::kCorrupt;
   auto body = read_string(file, size - kTrailerBytes - length, length + sizeof(length));
   if (!body) return body.error();
   if (XXH3_64bits(body->data(), body->size()) != get<uint64_t>(*trailer, 8)) return Error::kCorrupt;
@@ -80,7 +83,7 @@ uint64_t chunk_checksum(uint64_t seed, uint64_t chunk, std::span<const std::byte
 
 std::string encode_footer(const Footer& footer) {
   if (footer.checksums.size() != chunk_count(footer.length_bytes)) std::abort();
-  if (footer.sha256.algorithm != DigestAlgorithm::kSha256 || footer.metadata.size() > UINT32_MAX)
+  if (footer.sha256.algorithm != DigestAlgorithm::kSha256 || footer.metadata.size() > kMaxMetadataBytes)
     std::abort();
   std::string out;
   out.reserve(kFixedBytes + footer.metadata.size() + 8 * footer.checksums.size() + kTrailerBytes);

@@ -29,14 +29,11 @@ Error error_of(int code) {
       return Error::kPermission;
     case ENOSPC:
       return Error::kNoSpace;
-    case MDB_INVALID:
-    case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND:
-    case MDB_VERSION_MISMATCH:
-    case MDB_PANIC:
-      return Error::kCorrupt;
-    default:
-      return Error::kIo;
+    default:  // what LMDB says itself: the file is not as it was left
+      return code >= MDB_KEYEXIST && code <= MDB_LAST_ERRCODE && code != MDB_MAP_FULL &&
+                     code != MDB_READERS_FULL
+                 ? Error::kCorrupt
+                 : Error::kIo;
   }
 }
 

@@ -1,4 +1,5 @@
-// Result<T>: a value, or the named reason why there is none (std::expected's names; g++ 12 has none in C++20).
+// Result<T>: a value, or the named reason why there is none (std::expected's names; g++ 12 has none in
+// C++20).
 #pragma once
 
 #include <cstdint>

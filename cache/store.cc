@@ -208,7 +208,7 @@ void Store::erase(const Name& name) {
   const auto id = response ? response->blob.provisional() : std::nullopt;
   if (!id) return;
   erase_partial(name, *id);
-  if (!fills_.find(name.space, name.text)) unlink_file(partial_path(*id));  // else that fill is writing it
+  unlink_file(partial_path(*id));  // a fill that writes it sees that, and stores nothing
 }
 
 void Store::touch(const Blob& blob) noexcept {

@@ -4,7 +4,7 @@
 #   ENTREPOT_BIN=...   use this binary, build nothing
 #   QUICKSTART_DIR=... where certificates, artifacts, caches and logs go (default: build/quickstart)
 #   QUICKSTART_PORTS="EDGE EDGE-ADMIN ORIGIN ORIGIN-ADMIN" instead of those in the confs
-set -euo pipefail
+set -Eeuo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 dir=${QUICKSTART_DIR:-$top/build/quickstart}
@@ -16,6 +16,7 @@ origin_admin=http://127.0.0.1:$origin_admin_port
 
 say() { printf '%s\n' "${*//$PWD\//}"; } # paths as seen from here
 fail() { printf 'FAIL  %s\n' "$*" >&2; exit 1; } # the edge and its logs stay, to look at
+trap 'printf "FAIL  %s (line %s)\n" "$BASH_COMMAND" "$LINENO" >&2' ERR # of what is not checked one by one
 pass() { printf 'PASS  %s\n' "$*"; }
 check() { # check CLAIM TEST...
   local claim=$1; shift

@@ -130,7 +130,7 @@ class EdgeImpl final : public Edge {
                                                                    std::string& error);
   void watch_loops();
 
-  std::mutex reload_mutex_;
+  mutable std::mutex reload_mutex_;
   serve::SharedResources resources_;  // GUARDED_BY(reload_mutex_) after start
   std::vector<std::string>
       addresses_;  // a listener's tag is its place here; only grows. GUARDED_BY(reload_mutex_) after start
@@ -311,6 +311,7 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
       sum([](C c) -> auto& { return c.server.active; }));
   double bytes = 0, blobs = 0, partial = 0, evicted = 0, evicted_bytes = 0, quarantined = 0, deduplicated = 0,
          commits = 0;
+  std::lock_guard lock(reload_mutex_);
   for (const auto& [name, cache] : resources_.caches) {
     const auto& stats = cache->stats();
     bytes += static_cast<double>(stats.bytes.load());

@@ -13,8 +13,8 @@ jobs=$(nproc)
 results=$top/build/results
 python=/usr/bin/python3 # Debian's, which has the packages: another may stand before it in PATH
 
-# What runs under TSan: whatever hands something from one thread to another.
-threaded=(cache_tests io_tests http_tests upstream_tests fill_tests serve_tests)
+# What runs under TSan, beside the whole edge of tests/e2e: what hands something from one thread to another.
+threaded=(cache_tests io_tests serve_tests)
 
 export ASAN_OPTIONS=detect_stack_use_after_return=1:check_initialization_order=1:strict_init_order=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
@@ -34,7 +34,7 @@ build() { # build PRESET TARGET...
 cpp_tests() { # cpp_tests PRESET CTEST-OPTION...
   local preset=$1; shift
   : > "$results/$preset-cpp.xml" # a run that dies leaves an empty one, which counts as a failure
-  ctest --test-dir "build/$preset" -j "$jobs" --timeout 120 --no-tests=error --output-on-failure --progress \
+  ctest --test-dir "build/$preset" -j "$jobs" --timeout 300 --no-tests=error --output-on-failure --progress \
     --output-junit "$results/$preset-cpp.xml" "$@" > "$results/$preset-cpp.log" 2>&1 ||
     grep -v '^Test *#\|^ *[0-9]*/[0-9]* Test' "$results/$preset-cpp.log" | tail -400
 }
@@ -49,20 +49,23 @@ e2e_tests() { # e2e_tests PRESET FOLDER...
 
 stage_release() {
   configure release -DENTREPOT_TESTS=ON -DENTREPOT_BENCH=ON && build release all || return 1
-  cpp_tests release
+  cpp_tests release &
   e2e_tests release tests/e2e tests/clients
+  wait
 }
 
 stage_asan() {
   configure asan && build asan all || return 1
-  cpp_tests asan
+  cpp_tests asan &
   e2e_tests asan tests/e2e
+  wait
 }
 
 stage_tsan() {
   configure tsan && build tsan entrepot "${threaded[@]}" || return 1
-  cpp_tests tsan --label-regex "^($(IFS='|'; echo "${threaded[*]}"))\$"
+  cpp_tests tsan --label-regex "^($(IFS='|'; echo "${threaded[*]}"))\$" &
   e2e_tests tsan tests/e2e
+  wait
 }
 
 # A second opinion, with -Wthread-safety; nothing is linked.

@@ -26,9 +26,8 @@ io::Task<void> FillTask::ask_first() {
     if (!asked.whole()) {
       extra.emplace_back("Range", asked.range_field());
       if (!pinned_.validator.empty()) extra.emplace_back("If-Range", pinned_.validator);
-    } else if (plan_.stale) {
-      add_conditionals(extra);
     }
+    if (plan_.stale) add_conditionals(extra);
     asked_at_ = context_.loop.wall_seconds();
     upstream::Exchange exchange = context_.client.start(make_request(plan_.origin, server(), "GET", extra));
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
@@ -130,7 +129,7 @@ resolver::StoredResponse FillTask::response_of(const upstream::UpstreamHead& hea
 io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) {
   const upstream::UpstreamHead& head = exchange.received_head();
   resolver::StoredResponse response = response_of(head, judged.length_bytes);
-  const auto verdict = resolver::storable(response, plan_.has_authorization);
+  const auto verdict = resolver::storable(response, false);
   if (verdict != resolver::NotStored::kStorable) {
     pass(std::move(exchange), std::string(resolver::to_string(verdict)));
     co_return;
@@ -149,6 +148,7 @@ io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) 
     no_storage(begun.error(), std::move(exchange));
     co_return;
   }
+  if (!resumable()) whole_only_ = true;  // nothing tells the pieces of two representations apart
   start_transfer(judged.begin, judged.end, std::move(exchange), judged.answer == RangeAnswer::kWhole);
 }
 
@@ -176,16 +176,18 @@ io::Task<bool> FillTask::settle_digest(const resolver::StoredResponse& response)
   const auto other = plan_.cache->claim_digest(plan_.name.space, digest, plan_.fill);
   if (!other || other == plan_.fill) co_return false;
   ++context_.counters.merged;
-  plan_.fill->merge(other);
   std::string metadata = response.encode();
+  plan_.fill->merge(other, metadata);
   co_await follow_merged(other, std::move(metadata));
   co_return true;
 }
 
-// Another fill brings our bytes: when it has, our name points at them too.
+// Another fill brings our bytes: when it has, our name points at them too. It is looked at now and then: a
+// reader of it would keep it going when its clients, and ours, are gone.
 io::Task<void> FillTask::follow_merged(std::shared_ptr<cache::Fill> other, std::string metadata) {
-  FillWatch::Reader reader(context_.watches.watch(other), [this] { tell(); });
-  while (other->phase() == FillPhase::kHead || other->phase() == FillPhase::kBody) co_await news_.wait();
+  constexpr std::chrono::milliseconds kLookEvery{50};
+  while (other->phase() == FillPhase::kHead || other->phase() == FillPhase::kBody)
+    co_await io::sleep_for(context_.loop, kLookEvery);
   if (other->phase() != FillPhase::kComplete) co_return;
   if (const auto digest = other->blob()->digest())
     plan_.cache->put_response(plan_.name, std::move(metadata), digest);
@@ -202,7 +204,7 @@ io::Task<void> FillTask::ask_length() {
   }
   resolver::StoredResponse response = response_of(**head, judged.length_bytes);
   const std::string validator = resolver::strong_etag((*head)->fields);
-  if (resolver::storable(response, plan_.has_authorization) != resolver::NotStored::kStorable ||
+  if (resolver::storable(response, false) != resolver::NotStored::kStorable ||
       (validator.empty() && !response.expected_digest)) {
     plan_.fill->pass("the upstream refuses the range");
     co_return;
@@ -217,10 +219,10 @@ io::Task<void> FillTask::ask_length() {
 
 const config::UpstreamServer& FillTask::server() const { return *servers_[turn_ % servers_.size()]; }
 
-// A cache that is full, or smaller than the blob, costs the sharing; nobody is refused for it.
+// A cache that is full, broken or smaller than the blob costs the sharing; nobody is refused for it.
 void FillTask::no_storage(Error error, upstream::Exchange exchange) {
   context_.log_error(plan_.name.text + ": not stored: " + std::string(to_string(error)));
-  if (error == Error::kNoSpace) pass(std::move(exchange), "no room in the cache");
+  pass(std::move(exchange), "the cache cannot take it");
 }
 
 void FillTask::pass(upstream::Exchange exchange, std::string reason) {

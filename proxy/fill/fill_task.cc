@@ -41,7 +41,10 @@ void FillTask::start(std::function<void()> ended) {
   run_.start();
 }
 
-FillTask::~FillTask() { --context_.counters.running; }
+FillTask::~FillTask() {
+  plan_.fill->set_demand_waiter(nullptr);  // the fill may outlive our loop
+  --context_.counters.running;
+}
 
 io::Task<void> FillTask::run() {
   co_await ask_first();
@@ -56,7 +59,7 @@ io::Task<void> FillTask::run() {
       wind_down();
       if (transfers_.empty()) {
         co_await keep_partial();
-        break;
+        continue;  // somebody may have come meanwhile
       }
     } else {
       plan_transfers();
@@ -85,7 +88,7 @@ io::Task<void> FillTask::keep_partial() {
     return true;
   };
   co_await context_.pool.run(context_.loop, std::move(job));
-  plan_.fill->fail(Error::kCancelled, "the last reader left");
+  if (plan_.fill->readers() == 0) plan_.fill->fail(Error::kCancelled, "the last reader left");
 }
 
 bool FillTask::worth_finishing() const {
@@ -102,12 +105,19 @@ void FillTask::wind_down() {
     const uint64_t stop =
         transfer.whole ? transfer.position : align_up(transfer.position + 1, plan_.origin.conf->slice_bytes);
     transfer.end = std::min(transfer.end, stop);
-    if (transfer.whole) {
-      transfer.ended = true;
-      context_.loop.bury(std::move(transfer.task));
-    }
   }
-  std::erase_if(transfers_, [](const Transfer& transfer) { return transfer.ended; });
+  bury_transfers([](const Transfer& transfer) { return transfer.whole; });
+}
+
+// Ends some now. Their frames may be resumed once more in this tick: what they refer to stays until its end.
+void FillTask::bury_transfers(const std::function<bool(const Transfer&)>& which) {
+  std::list<Transfer> gone;
+  for (auto transfer = transfers_.begin(); transfer != transfers_.end();) {
+    const auto next = std::next(transfer);
+    if (which(*transfer)) gone.splice(gone.end(), transfers_, transfer);
+    transfer = next;
+  }
+  if (!gone.empty()) context_.loop.bury(std::move(gone));
 }
 
 // Is the byte at `begin` on its way already, soon enough?
@@ -123,10 +133,11 @@ const FillTask::Transfer* FillTask::covering(uint64_t begin) const {
 
 void FillTask::plan_transfers() {
   if (length_ == kUnknownLength) return;
-  const auto demands = plan_.fill->demands();
+  auto demands = plan_.fill->demands();
   for (const auto& demand : demands) {
     if (demand.begin == 0 && demand.end >= length_) whole_wanted_ = true;
   }
+  if (demands.empty() && whole_wanted_) demands.push_back({0, length_});  // worth finishing without readers
   if (whole_only_) {
     if (transfers_.empty()) start_transfer(0, length_, std::nullopt, true);
     return;
@@ -162,6 +173,7 @@ void FillTask::start_transfer(uint64_t begin, uint64_t end, std::optional<upstre
   transfer.position = begin;
   transfer.end = end;
   transfer.whole = whole;
+  if (exchange) transfer.answer_end = end;
   transfer.exchange = std::move(exchange);
   transfer.task = run_transfer(transfer);
   transfer.task.start();

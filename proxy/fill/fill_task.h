@@ -38,7 +38,6 @@ struct FillPlan {
   std::shared_ptr<cache::Fill> fill;
   Part first;  // what the first reader asked
   std::optional<Digest> url_digest;
-  bool has_authorization = false;
   // The stored response to validate, with its blob whole.
   std::optional<resolver::StoredResponse> stale;
   std::shared_ptr<cache::Blob> stale_blob;
@@ -96,6 +95,7 @@ class FillTask {
   io::Task<void> keep_partial();
   bool worth_finishing() const;
   void wind_down();
+  void bury_transfers(const std::function<bool(const Transfer&)>& which);
   const Transfer* covering(uint64_t begin) const;
   void plan_transfers();
   void start_transfer(uint64_t begin, uint64_t end, std::optional<upstream::Exchange> exchange, bool whole);

@@ -44,6 +44,7 @@ io::Task<void> FillTask::run_transfer(Transfer& transfer) {
 // Copies until the transfer's end (empty result) or a break.
 io::Task<Result<void>> FillTask::copy(Transfer& transfer) {
   while (transfer.position < transfer.end) {
+    if (transfer.position >= transfer.answer_end) co_return Error::kReset;  // it brought less than was asked
     Result<upstream::Bytes> piece = co_await transfer.exchange->read();
     if (!piece) co_return piece.error();
     if (piece->empty()) {
@@ -53,7 +54,7 @@ io::Task<Result<void>> FillTask::copy(Transfer& transfer) {
       co_return Result<void>();
     }
     const size_t count =
-        std::min<uint64_t>(piece->size(), transfer.end - std::min(transfer.position, transfer.end));
+        std::min<uint64_t>(piece->size(), std::min(transfer.end, transfer.answer_end) - transfer.position);
     auto job = [fill = plan_.fill, offset = transfer.position, bytes = std::move(*piece), count] {
       return fill->write(offset, std::span(bytes).first(count));
     };
@@ -106,7 +107,8 @@ io::Task<bool> FillTask::reconnect(Transfer& transfer) {
       const Judged judged = judge(part, pinned_, **head);
       if (judged.answer == RangeAnswer::kPart || judged.answer == RangeAnswer::kWhole) {
         if (judged.answer == RangeAnswer::kWhole) take_whole(transfer, !part.whole());
-        if (length_ == kUnknownLength && judged.length_bytes != kUnknownLength) learn_length(transfer, judged);
+        if (length_ == kUnknownLength && judged.length_bytes != kUnknownLength)
+          learn_length(transfer, judged);
         transfer.answer_end = judged.end;
         transfer.exchange.emplace(std::move(exchange));
         co_return true;
@@ -155,11 +157,7 @@ void FillTask::take_whole(Transfer& transfer, bool range_was_asked) {
   transfer.position = 0;
   transfer.end = length_;
   transfer.whole = true;
-  for (Transfer& other : transfers_) {
-    if (&other == &transfer) continue;
-    other.ended = true;
-    context_.loop.bury(std::move(other.task));
-  }
+  bury_transfers([&transfer](const Transfer& other) { return &other != &transfer; });
 }
 
 void FillTask::use_whole_only() {

@@ -5,8 +5,8 @@
 #include <cassert>
 #include <utility>
 
-#include "proxy/http/problem.h"
 #include "proxy/http/connection.h"
+#include "proxy/http/problem.h"
 
 namespace entrepot::http {
 

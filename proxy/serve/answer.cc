@@ -73,7 +73,7 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
   const uint64_t length = !has_content                   ? 0
                           : end == cache::kUnknownLength ? http::ResponseHead::kNoLength
                                                          : end - begin;
-  if (status != 304 && length != http::ResponseHead::kNoLength) {
+  if (status != 304 && status != 204 && length != http::ResponseHead::kNoLength) {
     fields_.push_back({"content-length",
                        status == 200 ? std::string_view(prepared.length_text) : keep_number(length), true});
   }

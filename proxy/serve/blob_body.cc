@@ -48,6 +48,7 @@ http::Body::Piece BlobBody::peek(size_t max) {
     return broken(Error::kIo);
   }
   auto bytes = chunks_.get(*blob_, position_, until);
+  if (bytes && bytes->empty()) return broken(Error::kIo);  // a session would ask for ever
   if (bytes) return {State::kBytes, *bytes, position_ + bytes->size() == end_};
   if (bytes.error() != Error::kWouldBlock) return broken(bytes.error());
   load_ = chunks_.load(blob_, position_, until, [this](Result<void> loaded) {

@@ -1,4 +1,6 @@
 // A request that the hot table could not answer: the index, a running fill, or a new one.
+#include <algorithm>
+
 #include "proxy/serve/handler.h"
 #include "proxy/serve/range.h"
 #include "resolver/freshness.h"
@@ -40,10 +42,20 @@ bool holds_all(const cache::Blob& blob, const http::Request& request) {
   const uint64_t length = blob.length_bytes();
   const auto range = parse_single_range(request.field("range"));
   if (!range || length == kUnknownLength || request.method != http::Method::kGet) return false;
+  if (request.has("if-range")) return false;  // it may turn into the whole
   const uint64_t begin =
       range->suffix ? length - std::min(*range->suffix, length) : std::min(range->first, length);
   const uint64_t end = range->suffix || !range->last ? length : std::min(*range->last + 1, length);
   return blob.readable_end(begin) >= end;
+}
+
+// Was the fill's request to the upstream the client's own? Fills ask for everybody: without these.
+bool asked_the_same(const http::Request& request) {
+  static constexpr std::string_view kPersonal[] = {
+      "cookie",        "range",    "if-none-match",      "if-modified-since",
+      "cache-control", "if-match", "if-unmodified-since"};
+  return std::none_of(std::begin(kPersonal), std::end(kPersonal),
+                      [&request](std::string_view name) { return request.has(name); });
 }
 
 }  // namespace
@@ -70,15 +82,12 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
           stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
       if (response && stored->blob && serve_stored(stream, *asked, *stored, *response, generation)) co_return;
       asked->was_stored |= response && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
-      if (request.has("authorization")) {
-        co_await serve_pass(stream, std::move(asked), CacheStatus::kBypass);
-        co_return;
-      }
       if (request.method == http::Method::kHead) {  // a HEAD never costs a whole fetch
         co_await serve_pass(stream, std::move(asked), CacheStatus::kMiss);
         co_return;
       }
-      auto claim = [cache, name = asked->name, generation] { return cache->claim(name, true, generation); };
+      const auto seen = round + 1 < kMaxRounds ? std::optional(generation) : std::nullopt;
+      auto claim = [cache, name = asked->name, seen] { return cache->claim(name, true, seen); };
       cache::Cache::Claim claimed = co_await tools_.pool.run(tools_.loop, std::move(claim));
       fill = claimed.fill;
       leader = claimed.leader;
@@ -95,6 +104,7 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
       }
     }
 
+    std::string metadata;
     // From here on a reader: of somebody's fill, or of our own.
     io::Signal news(tools_.loop);
     auto watch = tools_.watches.watch(fill);
@@ -109,6 +119,7 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
         asked->settled = true;  // what the index says now is the answer
         continue;
       }
+      metadata = fill->head().metadata;  // the bytes are the other's, the fields our own
       fill = other;
       watch = tools_.watches.watch(fill);
       reader.emplace(watch, [&news] { news.notify(); });
@@ -117,11 +128,11 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
     }
     const FillPhase phase = fill->phase();
     if (phase == FillPhase::kBody || phase == FillPhase::kComplete) {
-      serve_filling(stream, *asked, watch, leader);
+      serve_filling(stream, *asked, watch, leader, metadata.empty() ? fill->head().metadata : metadata);
       co_return;
     }
     if (phase == FillPhase::kPassed) {
-      if (handover->exchange && !request.has("range")) {
+      if (handover->exchange && asked_the_same(request)) {
         relay(stream, place, std::move(*handover->exchange), CacheStatus::kMiss);
       } else {
         handover.reset();
@@ -142,13 +153,13 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
 bool Handler::serve_stored(http::Stream& stream, Asked& asked, const cache::StoredName& stored,
                            resolver::StoredResponse& response, uint64_t generation) {
   const std::time_t now = tools_.loop.wall_seconds();
-  const bool immutable = asked.classified.cls == resolver::Class::kDigest;
+  const bool immutable = asked.classified.cls == resolver::Class::kDigest && response.status == 200;
   const bool usable =
       immutable || resolver::is_fresh(response, now) || (asked.settled && response.response_time >= asked.at);
   if (!usable) return false;
   const bool whole = stored.blob->state() == cache::BlobState::kVerified;
   if (!whole && !holds_all(*stored.blob, stream.request())) return false;
-  tools_.counters.hits.fetch_add(1, std::memory_order_relaxed);
+  (asked.settled ? tools_.counters.misses : tools_.counters.hits).fetch_add(1, std::memory_order_relaxed);
   const auto digest = stored.blob->digest();
   const std::time_t fresh_until =
       immutable ? now + 365 * 86400
@@ -173,11 +184,12 @@ bool Handler::serve_stored(http::Stream& stream, Asked& asked, const cache::Stor
 
 // Answers from a fill whose head is known.
 void Handler::serve_filling(http::Stream& stream, const Asked& asked,
-                            const std::shared_ptr<fill::FillWatch>& watch, bool leader) {
+                            const std::shared_ptr<fill::FillWatch>& watch, bool leader,
+                            const std::string& metadata) {
   auto& counter = leader ? tools_.counters.misses : tools_.counters.collapsed;
   counter.fetch_add(1, std::memory_order_relaxed);
   const cache::Fill& fill = *watch->fill();
-  auto response = resolver::StoredResponse::decode(fill.head().metadata);
+  auto response = resolver::StoredResponse::decode(metadata);
   if (!response) return refuse(stream, asked.place, 500, "internal", "the stored response cannot be read");
   auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt);
   const CacheStatus status = !leader            ? CacheStatus::kCollapsed
@@ -195,7 +207,7 @@ fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::s
   plan.fill = std::move(fill);
   plan.first = first_part(stream.request(), place.conf->slice_bytes);
   plan.url_digest = asked.classified.digest;
-  plan.conf_lifetime = [config = asked.config, conf = place.conf](int status) {
+  plan.conf_lifetime = [config = asked.site->config(), conf = place.conf](int status) {
     return conf_lifetime(*conf, status);
   };
   return plan;

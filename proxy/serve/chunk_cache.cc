@@ -34,15 +34,15 @@ Result<std::span<const std::byte>> ChunkCache::get(const Blob& blob, uint64_t of
   if (from >= slot.valid) {
     // As far as there is, not only as far as this reader may go: the next one finds it here.
     const uint64_t readable = blob.readable_end(start);
-    size_t to = std::min<uint64_t>(std::max(readable, until) - start, slot.capacity);
-    if (readable <= start) {  // bytes before `offset` are not there: a range in the middle of a partial chunk
+    size_t to = std::min<uint64_t>(readable - start, slot.capacity);
+    if (readable <=
+        offset) {  // bytes before `offset` are not there: a range in the middle of a partial chunk
       to = std::min<uint64_t>(blob.readable_end(offset) - start, slot.capacity);
       if (auto read = blob.read(chunk, from, {slot.data.get() + from, to - from}, ReadWait::kNever); !read) {
         return read.error();
       }
       const std::span<const std::byte> bytes{slot.data.get() + from,
                                              std::min<size_t>(to, until - start) - from};
-      slot.valid = 0;
       return bytes;
     }
     if (auto read = extend(slot, blob, to, ReadWait::kNever); !read) {

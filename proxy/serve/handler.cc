@@ -48,17 +48,19 @@ void Handler::on_request(http::Stream& stream) noexcept {
     static constexpr http::Field kAllow{"allow", "GET, HEAD"};
     return refuse(stream, &place, 405, "method", "only GET and HEAD are served here", {kAllow});
   }
-  if (place.cache) {
+  // What is asked for with credentials is between the client and the upstream.
+  const bool shared = place.cache && !request.has("authorization");
+  if (shared) {
     set_name(stream, place, *path);
     if (serve_hit(stream, place)) return;  // answered before we return
   }
   auto asked = std::make_unique<Asked>();
   asked->place = &place;
-  asked->config = site_->config();
+  asked->site = site_;
   asked->at = tools_.loop.wall_seconds();
   asked->path = std::move(*path);
   asked->classified = resolver::classify(resolver::Format::kGeneric, asked->path.path());
-  if (place.cache) {
+  if (shared) {
     asked->name = name_;
     asked->hash = cache::name_hash(name_.space, name_.text);
     return stream.adopt(serve_cached(stream, std::move(asked)));
@@ -72,9 +74,8 @@ void Handler::on_request(http::Stream& stream) noexcept {
 void Handler::set_name(const http::Stream& stream, const Place& place, const RequestPath& path) {
   name_.space.assign(place.space);
   name_.text.clear();
-  if (place.own_key) {
-    name_.text.append(path.path());
-    if (path.args.data()) name_.text.append("?").append(path.args);
+  if (place.own_key) {  // exactly what the upstream is asked follows from it
+    name_.text.append(stream.request().target);
     return;
   }
   place.conf->proxy_cache_key.expand(RequestVariables(stream, place, path), name_.text);
@@ -82,9 +83,8 @@ void Handler::set_name(const http::Stream& stream, const Place& place, const Req
 
 // A hit is a plain function: everything it needs is in this worker's hot table.
 bool Handler::serve_hit(http::Stream& stream, const Place& place) {
-  if (stream.request().has("authorization")) return false;
   const uint64_t hash = cache::name_hash(name_.space, name_.text);
-  const Hot* hot = hot_.find(hash, name_.text);
+  Hot* hot = hot_.find(hash, name_.text);
   if (!hot || hot->cache.get() != place.cache.get()) return false;
   const std::time_t now = tools_.loop.wall_seconds();
   auto blob = hot->blob.lock();
@@ -94,7 +94,7 @@ bool Handler::serve_hit(http::Stream& stream, const Place& place) {
     return false;
   }
   if (now - hot->touched >= kTouchEverySeconds) {
-    const_cast<Hot*>(hot)->touched = now;
+    hot->touched = now;
     hot->cache->touch(*blob);
   }
   tools_.counters.hits.fetch_add(1, std::memory_order_relaxed);
@@ -114,7 +114,7 @@ void Handler::serve_return(http::Stream& stream, const Place& place, const Reque
   if (redirect) text.clear();
   const std::string& type = place.conf->default_type;
   if (!text.empty()) fields_.push_back({"content-type", type, false});
-  fields_.push_back({"content-length", stream.keep(std::to_string(text.size())), true});
+  if (status != 204) fields_.push_back({"content-length", stream.keep(std::to_string(text.size())), true});
   add_configured(stream, place, status);
   const std::string_view body = stream.keep(text);
   http::ResponseHead head{status, fields_, body.size()};

@@ -63,7 +63,7 @@ class Handler final : public http::RequestHandler {
   // A request on its way through a coroutine: what on_request found out about it.
   struct Asked {
     const Place* place = nullptr;
-    std::shared_ptr<const config::Config> config;
+    std::shared_ptr<Site> site;  // `place` is its; the stream's own hold on it ends with the stream
     RequestPath path;
     cache::Name name;
     uint64_t hash = 0;
@@ -91,7 +91,7 @@ class Handler final : public http::RequestHandler {
   bool serve_stored(http::Stream& stream, Asked& asked, const cache::StoredName& stored,
                     resolver::StoredResponse& response, uint64_t generation);
   void serve_filling(http::Stream& stream, const Asked& asked, const std::shared_ptr<fill::FillWatch>& watch,
-                     bool leader);
+                     bool leader, const std::string& metadata);
   fill::FillPlan plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill);
 
   // passing.cc

@@ -29,7 +29,7 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   const http::Request& request = stream.request();
   const Place& place = *asked.place;
   fill::Origin origin;
-  origin.config = asked.config;
+  origin.config = asked.site->config();
   origin.conf = place.conf;
   origin.pass = place.pass;
   origin.path = config::upstream_path(*place.location, *place.pass, request.target);

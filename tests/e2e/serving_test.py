@@ -217,6 +217,7 @@ def test_a_request_with_credentials_is_neither_stored_nor_answered_from_the_stor
     assert edge.fetch("/secret").body == secret.data
     assert len(origin.gets("/secret")) == 2
     assert edge.fetch("/thing").body == thing.data and len(origin.gets("/thing")) == 1
+    assert edge.fetch("/thing", fields=credentials).body == thing.data and len(origin.gets("/thing")) == 2
 
 
 def test_the_access_log_tells_each_request(edge, origin):

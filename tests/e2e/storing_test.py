@@ -3,6 +3,8 @@ import hashlib
 import os
 import threading
 
+from support.origin import Answer
+
 MIB = 1 << 20
 
 
@@ -149,6 +151,68 @@ def test_eviction_holds_max_size_while_serving(make_edge, origin):
     for i, thing in enumerate(things):
         assert edge.fetch(f"/thing{i}.bin").sha256 == thing.sha256
     assert len(origin.requests) > 40  # what was evicted had to come again
+
+
+def test_a_part_that_is_stored_never_answers_for_the_whole(edge, origin):
+    thing = origin.add("/big.bin", size=16 * MIB, fields={"Cache-Control": "max-age=600"})
+    edge.fetch("/big.bin", fields={"Range": "bytes=0-99"})
+    edge.wait_idle()
+    other = edge.fetch("/big.bin", fields={"Range": "bytes=0-99", "If-Range": '"another"'})
+    assert other.status == 200 and other.complete and other.sha256 == thing.sha256
+
+
+def test_a_range_of_something_stale_validates_it_whole(edge, origin):
+    thing = origin.add("/thing.bin", size=8 * MIB, fields={"Cache-Control": "max-age=0"})
+    edge.fetch("/thing.bin")
+    edge.wait_idle()
+    part = edge.fetch("/thing.bin", fields={"Range": "bytes=5-14"})
+    assert part.status == 206 and part.body == thing.data[5:15]
+    assert [request.status for request in origin.requests] == [200, 304]
+    assert edge.fetch("/thing.bin").sha256 == thing.sha256 and origin.body_bytes() == 8 * MIB
+
+
+def test_a_digest_in_the_url_makes_no_error_immortal(edge, origin):
+    path = "/blobs/sha256:" + hashlib.sha256(b"later").hexdigest()
+    gone = origin.add(path, data=b"not yet")
+    gone.tamper = lambda answer, request, n: Answer(404, {"Cache-Control": "max-age=0"}, b"not yet") if n == 0 else None
+    assert edge.fetch(path).status == 404
+    edge.wait_idle()
+    gone.data = b"later"
+    response = edge.fetch(path)
+    assert response.status == 200 and response.body == b"later"
+
+
+def test_names_that_only_look_alike_are_two(make_edge, origin):
+    edge = make_edge("location / { repository things; }",
+                     http=f"repository things {{ format generic; proxy_pass {origin.url}; proxy_cache edge; "
+                          "proxy_cache_valid 200 1h; }").start()
+    for path in ("/pkg%3Fx=1", "/pkg?x=1", "/a%2Fb", "/a/b", "/a//b"):
+        thing = origin.add(path, size=100)
+        assert edge.fetch(path).body == thing.data == edge.fetch(path).body
+
+
+def test_what_follows_another_fill_keeps_its_own_fields(edge, origin):
+    data = os.urandom(4 * MIB)
+    promise = {"X-Checksum-Sha256": hashlib.sha256(data).hexdigest()}
+    go_on = threading.Event()
+    for path, kind in (("/one", "text/one"), ("/two", "text/two")):
+        origin.add(path, data=data, etag=f'"{path}"', fields={**promise, "Content-Type": kind}).tamper = (
+            lambda answer, request, n: answer.gates.append((MIB, go_on)))
+    one = edge.start_fetch("/one")
+    origin.wait_until(lambda: origin.requests and origin.requests[0].body_sent == MIB)
+    two = edge.start_fetch("/two")
+    edge.wait_metric("fills_merged_total", lambda merged: merged == 1)
+    go_on.set()
+    for path, kind, fetch in (("/one", "text/one", one), ("/two", "text/two", two)):
+        response = fetch.result()
+        assert response.body == data
+        assert (response.fields["content-type"], response.fields["etag"]) == (kind, f'"{path}"')
+
+
+def test_what_is_personal_is_asked_for_with_the_clients_own_cookie(edge, origin):
+    thing = origin.add("/mine", size=100, fields={"Cache-Control": "private"})
+    assert edge.fetch("/mine", fields={"Cookie": "user=7"}).body == thing.data
+    assert origin.requests[-1].fields.get("cookie") == "user=7"
 
 
 def test_what_does_not_fit_into_the_cache_is_served_all_the_same(make_edge, origin):

@@ -23,6 +23,8 @@ class FakeBlob final : public cache::Blob {
   uint64_t length_bytes() const noexcept override { return content.size(); }
   std::optional<Digest> digest() const noexcept override { return std::nullopt; }
   uint64_t readable_end(uint64_t offset) const noexcept override {
+    if (offset >= hole_begin && offset < hole_end) return offset;
+    if (offset < hole_begin && hole_begin < readable) return hole_begin;
     return std::max<uint64_t>(offset, readable.load());
   }
   Result<void> read(uint64_t chunk, size_t from, std::span<std::byte> out,
@@ -34,10 +36,13 @@ class FakeBlob final : public cache::Blob {
       ++disk_reads;
       if (on_disk_read) on_disk_read();
     }
-    std::memcpy(out.data(), content.data() + chunk * cache::kChunkBytes + from, out.size());
+    for (size_t i = 0; i < out.size(); ++i) {
+      const uint64_t at = chunk * cache::kChunkBytes + from + i;
+      out[i] = at >= hole_begin && at < hole_end ? std::byte{0} : content[at];
+    }
     return {};
   }
-  bool has_checksum(uint64_t) const noexcept override { return true; }
+  bool has_checksum(uint64_t) const noexcept override { return hole_begin == hole_end; }
   bool verify_chunk(uint64_t chunk, std::span<const std::byte> whole) const noexcept override {
     ++verified;
     return XXH3_64bits(whole.data(), whole.size()) == sums_[chunk];
@@ -45,8 +50,9 @@ class FakeBlob final : public cache::Blob {
 
   std::vector<std::byte> content;
   std::atomic<uint64_t> readable;
-  std::atomic<bool> cold{false};       // not in the page cache
-  std::function<void()> on_disk_read;  // on the pool, before the bytes are copied
+  uint64_t hole_begin = 0, hole_end = 0;  // not there yet: a file reads zeros
+  std::atomic<bool> cold{false};          // not in the page cache
+  std::function<void()> on_disk_read;     // on the pool, before the bytes are copied
   mutable std::atomic<int> fast_reads{0}, disk_reads{0}, verified{0};
 
  private:

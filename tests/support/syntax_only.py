@@ -32,7 +32,7 @@ def main():
             case = ElementTree.SubElement(suite, "testcase", name=os.path.relpath(source))
             if said:
                 ElementTree.SubElement(case, "failure").text = said
-                print("\n".join(said.splitlines()[:30]))
+                print("\n".join(said.splitlines()[:30]), flush=True)
     ElementTree.ElementTree(suite).write(junit)
 
 

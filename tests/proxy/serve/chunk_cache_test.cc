@@ -94,6 +94,19 @@ TEST_F(ChunkCacheTest, ColdChunkIsReadOnThePoolOnceForAllWhoWait) {
   EXPECT_TRUE(same(*chunks.get(*blob, 0, kChunkBytes), *blob, 0));
 }
 
+TEST_F(ChunkCacheTest, WhatIsMissingInTheMiddleOfAChunkIsNeverTakenForBytes) {
+  FakeBlob blob(kChunkBytes);
+  blob.hole_begin = 1000;
+  blob.hole_end = 5000;
+  ASSERT_EQ(chunks.get(blob, 0, 500)->size(), 500u);
+  EXPECT_EQ(chunks.get(blob, 6000, 7000)->size(), 1000u);
+  blob.hole_begin = blob.hole_end = 0;  // it has come
+  ASSERT_TRUE(chunks.get(blob, kChunkBytes - 1, kChunkBytes));
+  const auto whole = chunks.get(blob, 0, kChunkBytes);
+  EXPECT_EQ(whole->size(), kChunkBytes);
+  EXPECT_TRUE(same(*whole, blob, 0));
+}
+
 TEST_F(ChunkCacheTest, WhoIsToldMayDropItsLoadAtOnce) {
   auto blob = std::make_shared<FakeBlob>(kChunkBytes);
   blob->cold = true;
