@@ -130,6 +130,9 @@ HeadProblem read_field(std::string_view name, std::string_view value, Framing& f
         return {400, "host is malformed or repeated"};
       if (out.authority.empty()) out.authority = value;
       break;
+    case 6:
+      if (is(name, "expect")) out.expects_continue = true;
+      break;
     case 10:
       if (is(name, "connection") && list_has(value, "close")) out.close = true;
       break;
@@ -183,7 +186,7 @@ HeadProblem read_http1_head(std::string_view head, Http1Head& out) {
   out.fields.clear();
   out.method = out.target = out.authority = {};
   out.minor_version = 1;
-  out.has_content = out.close = false;
+  out.has_content = out.expects_continue = out.close = false;
 
   Framing framing;
   const size_t line_end = head.find("\r\n");

@@ -36,7 +36,8 @@ struct Http1Head {
   std::vector<std::pair<std::string_view, std::string_view>>
       fields;                // as sent, values without the white space around them
   bool has_content = false;  // content-length over 0, or chunked
-  bool close = false;        // connection: close, or HTTP/1.0
+  bool expects_continue = false;
+  bool close = false;  // connection: close, or HTTP/1.0
 };
 
 struct HeadProblem {

@@ -150,10 +150,10 @@ void Http1Session::on_head(std::string_view text) {
   content_pending_ = head.has_content;
   content_bytes_ = 0;
   ++requests_;
-  // A request with content is the last: one that waits for "100 Continue" may send it or not, and where it
-  // ends is not for this framer to judge. No telling, then, where the next head begins.
-  close_after_ =
-      head.close || draining_ || head.has_content || requests_ >= connection_.options().keepalive_requests;
+  // A client that waits for "100 Continue" may or may not send its content after another answer: no telling
+  // where the next head begins.
+  close_after_ = head.close || draining_ || (head.expects_continue && head.has_content) ||
+                 requests_ >= connection_.options().keepalive_requests;
   consume_input(framer_.length());
   framer_.reset();
   if (content_pending_) discard_content();
