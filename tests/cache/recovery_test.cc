@@ -147,6 +147,7 @@ TEST_F(Recovery, WhatIsNoBlobGoesToQuarantineWhenTheIndexIsMadeAgain) {
   EXPECT_TRUE(eventually([&] { return told("8 blobs that the index did not know are back"); }));
   EXPECT_EQ(files_in(options_.path + "/quarantine"), 3u);
   EXPECT_EQ(store_->open_blob(sha256(bytes_of(content(2)))), nullptr);
+  EXPECT_TRUE(eventually([&] { return files_in(options_.path + "/partial") == 0; }));
   close();
   Walk(options_.path).expect_consistent();
 }
