@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <string_view>
 
 namespace entrepot::serve {
@@ -30,16 +28,8 @@ std::string_view to_string(CacheStatus status) noexcept;
 // "HIT", "MISS", "EXPIRED", ...; empty for kNone. A collapsed request is a HIT, as one that waited for
 // nginx's cache lock is. Static text.
 std::string_view nginx_word(CacheStatus status) noexcept;
-// The field's value where there is nothing more to tell: "entrepot; hit", "entrepot; fwd=uri-miss;
+// The field's value (RFC 9211): "entrepot; hit", "entrepot; fwd=uri-miss;
 // collapsed". Empty for kNone. Static text.
 std::string_view cache_status_text(CacheStatus status) noexcept;
-
-// What may be told beside it (RFC 9211 2.3 to 2.8).
-struct CacheStatusNotes {
-  std::optional<int64_t> ttl_seconds;  // what is left of the freshness lifetime; negative: stale for so long
-  bool stored = false;                 // this response went into the cache
-  std::string_view detail;             // why, in one word or sentence; a token where it can be, else quoted
-};
-std::string cache_status_text(CacheStatus status, const CacheStatusNotes& notes);
 
 }  // namespace entrepot::serve

@@ -23,6 +23,14 @@ bool same_name(std::string_view a, std::string_view b) {
                     [](char x, char y) { return (x | 0x20) == (y | 0x20); });
 }
 
+// What a fill says itself, once: a second field of the name would ask for something else.
+bool is_the_fills(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"accept-encoding", "if-modified-since", "if-none-match",
+                                                "if-range", "range"};
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [name](std::string_view own) { return same_name(own, name); });
+}
+
 }  // namespace
 
 fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const {
@@ -42,6 +50,7 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   if (!is_set("host")) origin.fields.emplace_back("Host", place.pass->host);
   const RequestVariables variables(stream, place, asked.path);
   for (const auto& header : set) {
+    if (for_cache && is_the_fills(header.name)) continue;
     std::string value;
     header.value.expand(variables, value);
     if (!value.empty() && !same_name(header.name, "connection"))

@@ -53,10 +53,6 @@ RangeDecision resolve(const SingleRange& range, uint64_t length) noexcept {
   return {Kind::kPartial, range.first, range.last ? std::min(*range.last + 1, length) : length};
 }
 
-constexpr uint64_t saturating_add(uint64_t a, uint64_t b) noexcept {
-  return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
-
 }  // namespace
 
 std::optional<SingleRange> parse_single_range(std::string_view field) noexcept {
@@ -80,13 +76,6 @@ RangeDecision decide_range(std::string_view range, std::string_view if_range, ui
   if (!single || length_bytes == cache::kUnknownLength) return {};
   if (!if_range_holds(if_range, validators, date)) return {};
   return resolve(*single, length_bytes);
-}
-
-ByteRange align(uint64_t begin, uint64_t end, uint64_t slice_bytes, uint64_t length_bytes) noexcept {
-  const uint64_t past = end % slice_bytes;
-  const uint64_t up = past == 0 ? end : saturating_add(end, slice_bytes - past);
-  const uint64_t aligned_end = std::min(up, length_bytes);
-  return {std::min(begin - begin % slice_bytes, aligned_end), aligned_end};
 }
 
 uint64_t suffix_to_ask(uint64_t suffix) noexcept {

@@ -41,15 +41,6 @@ struct RangeDecision {
 RangeDecision decide_range(std::string_view range, std::string_view if_range, uint64_t length_bytes,
                            const Validators& validators, std::string_view date) noexcept;
 
-struct ByteRange {
-  uint64_t begin = 0, end = 0;  // end excluded
-  friend bool operator==(const ByteRange&, const ByteRange&) = default;
-};
-
-// The whole slices that cover [begin, end), cut at the length (UINT64_MAX: not known, no cut).
-// REQUIRES: slice_bytes > 0, begin <= end.
-ByteRange align(uint64_t begin, uint64_t end, uint64_t slice_bytes, uint64_t length_bytes) noexcept;
-
 // How many last bytes to ask an upstream for, when a client asks for `suffix` and the length is not known: so
 // many that all the whole chunks that cover them arrive, wherever the end turns out to be.
 uint64_t suffix_to_ask(uint64_t suffix) noexcept;

@@ -209,6 +209,14 @@ def test_what_follows_another_fill_keeps_its_own_fields(edge, origin):
         assert (response.fields["content-type"], response.fields["etag"]) == (kind, f'"{path}"')
 
 
+def test_what_a_fill_asks_for_is_not_the_confs_to_say(make_edge, origin):
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; "
+                     'proxy_set_header Range "bytes=0-9"; proxy_set_header X-Own "1"; }').start()
+    thing = origin.add("/big.bin", size=MIB)
+    assert edge.fetch("/big.bin").body == thing.data
+    assert "range" not in origin.requests[0].fields and origin.requests[0].fields["x-own"] == "1"
+
+
 def test_what_is_personal_is_asked_for_with_the_clients_own_cookie(edge, origin):
     thing = origin.add("/mine", size=100, fields={"Cache-Control": "private"})
     assert edge.fetch("/mine", fields={"Cookie": "user=7"}).body == thing.data

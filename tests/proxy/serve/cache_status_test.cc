@@ -52,48 +52,5 @@ TEST(CacheStatus, WordsDiffer) {
               words.contains("bypass") && words.contains("stale"));
 }
 
-// RFC 9211 2.3 to 2.8: what may stand beside it.
-TEST(CacheStatusNotes, NothingToTellIsTheStaticText) {
-  for (const CacheStatus status : kAllCacheStatuses)
-    EXPECT_EQ(cache_status_text(status, {}), cache_status_text(status));
-}
-
-TEST(CacheStatusNotes, TtlMayBeNegative) {
-  CacheStatusNotes notes;
-  notes.ttl_seconds = 30;
-  EXPECT_EQ(cache_status_text(CacheStatus::kHit, notes), "entrepot; hit; ttl=30");
-  notes.ttl_seconds = -5;
-  EXPECT_EQ(cache_status_text(CacheStatus::kStale, notes), "entrepot; hit; ttl=-5; detail=stale");
-}
-
-TEST(CacheStatusNotes, StoredAndDetail) {
-  CacheStatusNotes notes;
-  notes.stored = true;
-  notes.detail = "first-use";
-  EXPECT_EQ(cache_status_text(CacheStatus::kMiss, notes), "entrepot; fwd=uri-miss; stored; detail=first-use");
-}
-
-TEST(CacheStatusNotes, DetailStandsOnce) {
-  CacheStatusNotes notes;
-  notes.detail = "range";
-  EXPECT_EQ(cache_status_text(CacheStatus::kHitUnverified, notes), "entrepot; hit; detail=range");
-}
-
-// RFC 8941 3.3.3: strings.
-TEST(CacheStatusNotes, DetailThatIsNoTokenIsQuoted) {
-  CacheStatusNotes notes;
-  notes.detail = "say \"no\" \\ \r\n\x80";
-  EXPECT_EQ(cache_status_text(CacheStatus::kMiss, notes),
-            "entrepot; fwd=uri-miss; detail=\"say \\\"no\\\" \\\\ ???\"");
-  notes.detail = "404";
-  EXPECT_EQ(cache_status_text(CacheStatus::kMiss, notes), "entrepot; fwd=uri-miss; detail=\"404\"");
-}
-
-TEST(CacheStatusNotes, NoCacheSaysNothing) {
-  CacheStatusNotes notes;
-  notes.stored = true;
-  EXPECT_EQ(cache_status_text(CacheStatus::kNone, notes), "");
-}
-
 }  // namespace
 }  // namespace entrepot::serve

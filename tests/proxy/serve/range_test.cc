@@ -180,40 +180,6 @@ TEST(IfRange, WithoutRangeMeansNothing) {
 }
 
 // What an upstream is asked for.
-TEST(Align, CoversTheRangeWithWholeSlices) {
-  EXPECT_EQ(align(0, 1, 100, 1000), (ByteRange{0, 100}));
-  EXPECT_EQ(align(150, 250, 100, 1000), (ByteRange{100, 300}));
-  EXPECT_EQ(align(100, 200, 100, 1000), (ByteRange{100, 200}));
-}
-
-TEST(Align, IsCutAtTheLength) {
-  EXPECT_EQ(align(950, 960, 100, 955), (ByteRange{900, 955}));
-  EXPECT_EQ(align(950, 960, 100, cache::kUnknownLength), (ByteRange{900, 1000}));
-}
-
-TEST(Align, DoesNotWrapAround) {
-  EXPECT_EQ(align(UINT64_MAX - 5, UINT64_MAX - 1, 1 << 20, UINT64_MAX).end, UINT64_MAX);
-  EXPECT_EQ(align(0, UINT64_MAX, 1 << 20, 500), (ByteRange{0, 500}));
-}
-
-TEST(AlignProperty, CoversEveryByteThatExistsAndAddsLessThanASliceAtEachEnd) {
-  std::minstd_rand random(6);
-  for (int round = 0; round < 20'000; ++round) {
-    const uint64_t slice = 1 + random() % 20, length = random() % 200, begin = random() % 200,
-                   end = begin + random() % 50;
-    const ByteRange range = align(begin, end, slice, length);
-    ASSERT_LE(range.begin, range.end);
-    ASSERT_LE(range.end, length);
-    for (uint64_t byte = begin; byte < end && byte < length; ++byte)
-      ASSERT_TRUE(byte >= range.begin && byte < range.end);
-    if (begin < length) {
-      ASSERT_EQ(range.begin % slice, 0u);
-      ASSERT_LT(begin - range.begin, slice);
-    }
-    ASSERT_LT(range.end, end + slice);
-  }
-}
-
 TEST(SuffixToAsk, BringsAllWholeChunksThatCoverTheSuffix) {
   constexpr uint64_t kChunk = cache::kChunkBytes;
   for (const uint64_t suffix : {uint64_t{1}, uint64_t{500}, kChunk - 1, kChunk, kChunk + 1, 3 * kChunk}) {
