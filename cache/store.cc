@@ -29,13 +29,6 @@ Result<void> make_folder(const std::string& path) {
 
 }  // namespace
 
-// The clock that files' times are taken from. It ticks every few milliseconds.
-timespec file_time_now() noexcept {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  return now;
-}
-
 uint32_t minutes_now() noexcept { return static_cast<uint32_t>(std::time(nullptr) / 60); }
 
 uint64_t name_hash(std::string_view space, std::string_view text) noexcept {
@@ -76,19 +69,28 @@ Store::~Store() {
 Result<void> Store::start() {
   if (auto made = make_folder(options_.path); !made) return made;
   if (auto locked = lock(); !locked) return locked;
-  const timespec started = file_time_now();
+  const auto started = file_time_now();
+  if (!started) return started.error();
   if (auto made = make_folders(); !made) return made;
   if (auto opened = open_index(); !opened) return opened;
   load_totals();
   index_->start();
   evictor_ = std::thread([this] { run_evictor(); });
-  janitor_ = std::thread([this, started] {
+  janitor_ = std::thread([this, started = *started] {
     adopt_files(new_index_ ? 0 : last_change_);
     sweep_partials(started);
   });
-  while (!is_before(started, file_time_now()))
+  for (auto now = started; now && !is_before(*started, *now); now = file_time_now())
     std::this_thread::sleep_for(std::chrono::milliseconds(1));  // a file made from here on is younger
   return {};
+}
+
+// The time that the file system gives to files now: none that is there is younger, and no clock tells it (the
+// kernel may be ahead of its own coarse clock).
+Result<timespec> Store::file_time_now() {
+  struct stat st {};
+  if (::futimens(lock_fd_, nullptr) != 0 || ::fstat(lock_fd_, &st) != 0) return error_of(errno);
+  return st.st_mtim;
 }
 
 Result<void> Store::lock() {

@@ -77,6 +77,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
 
   Result<void> make_folders();
   Result<void> lock();
+  Result<timespec> file_time_now();
   void bump(uint64_t hash) noexcept;
   void bump(const Name& name) noexcept;
   void add_blob(const Name& name, const std::string& metadata, const Digest& sha256, BlobRecord record,
@@ -155,7 +156,6 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
 };
 
 uint32_t minutes_now() noexcept;
-timespec file_time_now() noexcept;
 constexpr bool is_before(const timespec& a, const timespec& b) noexcept {
   return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
 }
