@@ -11,6 +11,17 @@
 
 namespace entrepot::upstream {
 
+namespace {
+
+// Null: a handle of libcurl's own.
+Transfer* transfer_of(CURL* easy) {
+  char* transfer = nullptr;
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+  return reinterpret_cast<Transfer*>(transfer);
+}
+
+}  // namespace
+
 struct CurlLoop::Socket {
   CurlLoop* owner;
   event* readiness = nullptr;
@@ -67,6 +78,7 @@ void CurlLoop::wake(std::shared_ptr<Transfer> transfer) {
 
 int CurlLoop::on_close(void* self, curl_socket_t fd) {
   static_cast<CurlLoop*>(self)->idle_.erase(fd);
+  static_cast<CurlLoop*>(self)->busy_.erase(fd);
   return ::close(fd);
 }
 
@@ -83,16 +95,19 @@ void CurlLoop::retire_spoilt_connections() {
   }
 }
 
-int CurlLoop::on_socket(CURL*, curl_socket_t fd, int what, void* self_pointer, void* socket_pointer) {
+int CurlLoop::on_socket(CURL* easy, curl_socket_t fd, int what, void* self_pointer, void* socket_pointer) {
   auto* self = static_cast<CurlLoop*>(self_pointer);
   auto* socket = static_cast<Socket*>(socket_pointer);
   if (socket && socket->readiness) event_free(std::exchange(socket->readiness, nullptr));
   if (what == CURL_POLL_REMOVE) {
+    const Transfer* transfer = transfer_of(easy);
+    if (!transfer || !transfer->paused()) self->busy_.erase(fd);
     if (socket) self->sockets_.erase(socket);
     delete socket;
     return 0;
   }
   self->idle_.erase(fd);
+  self->busy_.insert(fd);
   if (!socket) {
     socket = new Socket{self};
     self->sockets_.insert(socket);
@@ -136,10 +151,9 @@ void CurlLoop::take_results() {
     const CURLcode code = message->data.result;
     curl_socket_t fd = CURL_SOCKET_BAD;
     curl_easy_getinfo(message->easy_handle, CURLINFO_ACTIVESOCKET, &fd);
-    if (fd != CURL_SOCKET_BAD) idle_.insert(fd);
-    char* transfer = nullptr;
-    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
-    reinterpret_cast<Transfer*>(transfer)->finished(code);
+    // The next transfer may have it already: libcurl hands it on in the call that ends the one before.
+    if (fd != CURL_SOCKET_BAD && !busy_.contains(fd)) idle_.insert(fd);
+    transfer_of(message->easy_handle)->finished(code);
   }
 }
 

@@ -59,6 +59,7 @@ class CurlLoop {
   bool in_curl_ = false;
   std::unordered_set<Transfer*> transfers_;
   std::unordered_set<Socket*> sockets_;
+  std::unordered_set<curl_socket_t> busy_;  // a transfer has it, running or paused
   std::unordered_set<curl_socket_t> idle_;  // kept for another request
   bool added_ = false;                      // since libcurl was last called
   // Shared with the deferred wake, which may outlive us.

@@ -49,6 +49,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
 
   static io::Task<Result<const UpstreamHead*>> head(std::shared_ptr<Transfer> self);
   static io::Task<Result<Bytes>> read(std::shared_ptr<Transfer> self);
+  bool paused() const noexcept { return paused_; }
   const UpstreamHead& received_head() const noexcept { return parser_.head(); }
   const std::string& detail() const noexcept { return detail_; }
   std::string address() const;

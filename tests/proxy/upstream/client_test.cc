@@ -73,6 +73,52 @@ TEST_F(UpstreamClient, OneHostGetsNoMoreConnectionsThanAllowed) {
   EXPECT_EQ(origin.connection_count(), 1u);
 }
 
+// libcurl can give a connection to the next transfer in the very call in which the one before ends. Here:
+// both wait for that call, the one that ends (it was paused) before the one that begins.
+TEST_F(UpstreamClient, AConnectionHandedFromOneTransferToTheNextIsNotIdle) {
+  const std::string half(100'000, 'x');
+  support::Gate rest_may_come, rest_came, second_may_begin, second_began, second_may_end;
+  ScriptedOrigin origin([&](Connection& connection, const Request& request) {
+    if (request.target == "/1") {
+      connection.send("HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n" + half);
+      rest_may_come.wait();
+      connection.send(half);
+      return rest_came.open();
+    }
+    second_may_begin.wait();
+    connection.send(kHello.substr(0, kHello.size() - 3));
+    second_began.open();
+    second_may_end.wait();
+    connection.send(kHello.substr(kHello.size() - 3));
+  });
+  ScriptedOrigin other(answer(kHello));
+  Fetched first, second, third;
+  UpstreamRequest request = get(origin.url("/1"));
+  request.buffer_limit_bytes = half.size();
+  Exchange exchange = client_->start(std::move(request));
+  run_until([&] { return client_->counters().bytes_received == half.size(); });
+  rest_may_come.open();
+  ASSERT_TRUE(rest_came.wait());
+  run_pending();
+  ASSERT_EQ(client_->counters().bytes_received, half.size());
+  auto one = read_into(exchange, first);
+  auto two = fetch_into(*client_, get(origin.url("/2")), second);
+  auto three = fetch_into(*client_, get(other.url("/3")), third);
+  one.start();
+  two.start();
+  run_until([&] { return one.done() && origin.request_count() == 2; });
+  second_may_begin.open();
+  ASSERT_TRUE(second_began.wait());  // its beginning lies in the socket when the third starts
+  three.start();
+  run_until([&] { return three.done(); });
+  second_may_end.open();
+  run_until([&] { return two.done(); });
+  EXPECT_EQ(first.body, half + half);
+  EXPECT_EQ(second.error, std::nullopt) << second.detail;
+  EXPECT_EQ(second.body, "hello");
+  EXPECT_EQ(origin.connection_count(), 1u);
+}
+
 TEST_F(UpstreamClient, SendsTheGivenFieldsInOrderAndNoOthers) {
   ScriptedOrigin origin(answer(kHello));
   UpstreamRequest request = get(origin.url("/x"));
