@@ -19,13 +19,31 @@ int hex_value(char c) noexcept {
 }
 
 const EVP_MD* method(DigestAlgorithm algorithm) noexcept {
-  return algorithm == DigestAlgorithm::kSha256 ? EVP_sha256() : EVP_sha512();
+  switch (algorithm) {
+    case DigestAlgorithm::kSha512:
+      return EVP_sha512();
+    case DigestAlgorithm::kSha1:
+      return EVP_sha1();
+    case DigestAlgorithm::kMd5:
+      return EVP_md5();
+    default:
+      return EVP_sha256();
+  }
 }
 
 }  // namespace
 
 std::string_view to_string(DigestAlgorithm algorithm) noexcept {
-  return algorithm == DigestAlgorithm::kSha256 ? "sha256" : "sha512";
+  switch (algorithm) {
+    case DigestAlgorithm::kSha512:
+      return "sha512";
+    case DigestAlgorithm::kSha1:
+      return "sha1";
+    case DigestAlgorithm::kMd5:
+      return "md5";
+    default:
+      return "sha256";
+  }
 }
 
 std::string Digest::hex() const {

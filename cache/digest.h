@@ -1,5 +1,6 @@
 // Digests name blobs. A blob's own identity is always its SHA-256; a digest of another algorithm is an
-// alias that a request or an upstream may expect, never mapped onto another by length or guess.
+// alias that a request or an upstream may expect, never mapped onto another by length or guess. SHA-1 and MD5
+// tell damage, not intent: they check what came, and never stand for bytes that are stored.
 #pragma once
 
 #include <array>
@@ -14,12 +15,26 @@
 
 namespace entrepot {
 
-enum class DigestAlgorithm : uint8_t { kSha256 = 1, kSha512 = 2 };
+enum class DigestAlgorithm : uint8_t { kSha256 = 1, kSha512 = 2, kSha1 = 3, kMd5 = 4 };
 
-// "sha256", "sha512"
+// "sha256", "sha512", "sha1", "md5"
 std::string_view to_string(DigestAlgorithm algorithm) noexcept;
 constexpr size_t digest_size_bytes(DigestAlgorithm algorithm) noexcept {
-  return algorithm == DigestAlgorithm::kSha256 ? 32 : 64;
+  switch (algorithm) {
+    case DigestAlgorithm::kSha512:
+      return 64;
+    case DigestAlgorithm::kSha1:
+      return 20;
+    case DigestAlgorithm::kMd5:
+      return 16;
+    default:
+      return 32;
+  }
+}
+// The algorithm that a record's byte names; empty: none that is known.
+constexpr std::optional<DigestAlgorithm> digest_algorithm(uint8_t byte) noexcept {
+  if (byte < 1 || byte > static_cast<uint8_t>(DigestAlgorithm::kMd5)) return std::nullopt;
+  return static_cast<DigestAlgorithm>(byte);
 }
 
 struct Digest {
@@ -30,11 +45,11 @@ struct Digest {
   std::string hex() const;     // lower case, without the algorithm
   std::string base64() const;  // RFC 4648 with padding: the form of Repr-Digest
   std::string str() const;     // "sha256:<hex>"
-  // Exactly 64 or 128 hex digits, either case; nothing else.
+  // Exactly two hex digits a byte, either case; nothing else.
   static std::optional<Digest> from_hex(DigestAlgorithm algorithm, std::string_view hex) noexcept;
   static std::optional<Digest> from_base64(DigestAlgorithm algorithm, std::string_view text) noexcept;
   static std::optional<Digest> from_bytes(DigestAlgorithm algorithm, std::span<const uint8_t> bytes) noexcept;
-  // "sha256:<hex>" or "sha512:<hex>".
+  // "sha256:<hex>" or "sha512:<hex>": digests that may name bytes.
   static std::optional<Digest> parse(std::string_view text) noexcept;
 
   friend auto operator<=>(const Digest&, const Digest&) = default;

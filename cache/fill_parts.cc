@@ -73,7 +73,7 @@ void WriteClaims::done(const GrowingBlob::Run& run) noexcept {
 
 void PrefixHash::set_expected(const std::optional<Digest>& expected) {
   expected_ = expected;
-  if (expected && expected->algorithm == DigestAlgorithm::kSha512) sha512_.emplace(DigestAlgorithm::kSha512);
+  if (expected && expected->algorithm != DigestAlgorithm::kSha256) other_.emplace(expected->algorithm);
 }
 
 Result<void> PrefixHash::advance(const GrowingBlob& blob, uint64_t begin,
@@ -90,7 +90,7 @@ Result<Digest> PrefixHash::finish(const GrowingBlob& blob) noexcept {
   if (auto caught_up = catch_up(blob, blob.length_bytes()); !caught_up) return caught_up.error();
   if (hashed_ != blob.length_bytes()) return Error::kCancelled;  // failed under us: nothing of it can be read
   const Digest digest = sha256_.finish();
-  if (expected_ && *expected_ != (sha512_ ? sha512_->finish() : digest)) return Error::kDigestMismatch;
+  if (expected_ && *expected_ != (other_ ? other_->finish() : digest)) return Error::kDigestMismatch;
   return digest;
 }
 
@@ -115,7 +115,7 @@ Result<void> PrefixHash::catch_up(const GrowingBlob& blob, uint64_t limit) noexc
 
 void PrefixHash::update(std::span<const std::byte> bytes) noexcept {
   sha256_.update(bytes);
-  if (sha512_) sha512_->update(bytes);
+  if (other_) other_->update(bytes);
   hashed_ += bytes.size();
 }
 

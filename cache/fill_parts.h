@@ -58,7 +58,7 @@ class PrefixHash {
 
   std::atomic<bool> busy_{false};  // who sets it owns the rest
   Hasher sha256_{DigestAlgorithm::kSha256};
-  std::optional<Hasher> sha512_;  // only where one is expected
+  std::optional<Hasher> other_;  // where a digest of another algorithm is expected
   std::optional<Digest> expected_;
   uint64_t hashed_ = 0;
 };

@@ -68,9 +68,9 @@ bool get_digest(Reader& in, std::optional<Digest>& out) {
   const auto algorithm = in.get<uint8_t>();
   const std::string_view bytes = in.text();
   if (algorithm == 0) return bytes.empty();
-  if (algorithm > 2) return false;
-  out = Digest::from_bytes(static_cast<DigestAlgorithm>(algorithm),
-                           {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  const auto known = digest_algorithm(algorithm);
+  if (!known) return false;
+  out = Digest::from_bytes(*known, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
   return out.has_value();
 }
 

@@ -1,7 +1,7 @@
 // The encoding, version 1; numbers are little endian, text is a u32 length and its bytes:
 //
 //   u8 version | u16 status | i64 request_time | i64 response_time | i64 age | u64 length | i64 conf_lifetime
-//   u8 digest source | u8 digest algorithm (0: no digest), then 32 or 64 digest bytes
+//   u8 digest source | u8 digest algorithm (0: no digest), then the digest's bytes
 //   u32 number of fields, then name and value of each | nothing after
 #include "resolver/stored_response.h"
 
@@ -62,10 +62,10 @@ class Reader {
 bool read_digest(Reader& reader, std::optional<Digest>& digest) {
   const auto algorithm = reader.number<uint8_t>();
   if (algorithm == 0) return true;
-  if (algorithm > static_cast<uint8_t>(DigestAlgorithm::kSha512)) return false;
-  const auto known = static_cast<DigestAlgorithm>(algorithm);
-  const std::string_view bytes = reader.take(digest_size_bytes(known));
-  digest = Digest::from_bytes(known, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  const auto known = digest_algorithm(algorithm);
+  if (!known) return false;
+  const std::string_view bytes = reader.take(digest_size_bytes(*known));
+  digest = Digest::from_bytes(*known, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
   return digest.has_value();
 }
 

@@ -30,6 +30,16 @@ TEST(Digest, HasherTakesPieces) {
   EXPECT_EQ(moved.finish().hex(), kAbc512);
 }
 
+TEST(Digest, OfEachAlgorithmHasItsSize) {
+  const auto of_abc = [](DigestAlgorithm algorithm) {
+    Hasher hasher(algorithm);
+    hasher.update(bytes_of("abc"));
+    return hasher.finish().hex();
+  };
+  EXPECT_EQ(of_abc(DigestAlgorithm::kSha1), "a9993e364706816aba3e25717850c26c9cd0d89d");
+  EXPECT_EQ(of_abc(DigestAlgorithm::kMd5), "900150983cd24fb0d6963f7d28e17f72");
+}
+
 TEST(Digest, ReadsHexOfEitherCaseAndNothingElse) {
   const Digest digest = sha256(bytes_of("abc"));
   std::string upper(kAbc);

@@ -47,20 +47,23 @@ TEST_F(FillEnd, OneWrongByteOfASmallBodyIsRefused) {
   EXPECT_EQ(store_.inlines, 0);
 }
 
-TEST_F(FillEnd, Sha512IsHeldAgainstSha512AndTheBlobIsNamedBySha256) {
-  Hasher hasher(DigestAlgorithm::kSha512);
-  hasher.update(bytes_of(content_));
-  const Digest sha512 = hasher.finish();
-  auto right = begin({"metadata", content_.size(), sha512, ""});
-  ASSERT_TRUE(write(*right, content_, 0, content_.size()));
-  const auto digest = right->finish();
-  ASSERT_TRUE(digest);
-  EXPECT_EQ(*digest, sha256(bytes_of(content_)));
+TEST_F(FillEnd, ADigestOfAnotherAlgorithmIsHeldAgainstItsOwnAndTheBlobIsNamedBySha256) {
+  for (const auto algorithm : {DigestAlgorithm::kSha512, DigestAlgorithm::kSha1, DigestAlgorithm::kMd5}) {
+    SCOPED_TRACE(to_string(algorithm));
+    Hasher hasher(algorithm);
+    hasher.update(bytes_of(content_));
+    const Digest expected = hasher.finish();
+    auto right = begin({"metadata", content_.size(), expected, ""});
+    ASSERT_TRUE(write(*right, content_, 0, content_.size()));
+    const auto digest = right->finish();
+    ASSERT_TRUE(digest);
+    EXPECT_EQ(*digest, sha256(bytes_of(content_)));
 
-  const std::string other = random_bytes(content_.size(), 2);
-  auto wrong = begin({"metadata", other.size(), sha512, ""});
-  ASSERT_TRUE(write(*wrong, other, 0, other.size()));
-  EXPECT_FALSE(wrong->finish());
+    const std::string other = random_bytes(content_.size(), 2);
+    auto wrong = begin({"metadata", other.size(), expected, ""});
+    ASSERT_TRUE(write(*wrong, other, 0, other.size()));
+    EXPECT_FALSE(wrong->finish());
+  }
 }
 
 TEST_F(FillEnd, ShortBodyFails) {
