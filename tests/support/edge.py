@@ -30,10 +30,16 @@ def binary():
     return path
 
 
+taken_ports = set()  # by this process: whoever asked for one may not have bound it yet
+
+
 def free_port():
     """A port that nobody listens on, below those that the kernel gives to outgoing connections."""
     while True:
         port = random.SystemRandom().randrange(12000, 32000)
+        if port in taken_ports:
+            continue
+        taken_ports.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
