@@ -23,7 +23,7 @@ std::string signed_as(const std::string& body) {
   return "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n" + body + kSignature;
 }
 
-std::optional<AptRelease> parse(std::string_view text) { return parse_apt_release(bytes_of(text)); }
+std::optional<AptRelease> parse(std::string_view text) { return parse_apt_release(octets(text)); }
 
 void expect_plain(const std::optional<AptRelease>& release) {
   ASSERT_TRUE(release);

@@ -10,7 +10,7 @@
 
 namespace entrepot::resolver {
 
-inline std::span<const std::byte> bytes_of(std::string_view text) {
+inline std::span<const std::byte> octets(std::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
