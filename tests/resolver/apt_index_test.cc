@@ -178,7 +178,7 @@ TEST(AptIndex, DamageIsSurvived) {
     }
   };
   for (const auto& good : {kPackages, kSources}) for_each_damage(good, 3000, look);
-  for (const auto filter : kFilters) for_each_damage(compressed(kSources, filter), 500, look);
+  for (const auto filter : kFilters) for_each_damage(compressed(kSources, filter), 100, look);
 }
 
 }  // namespace
