@@ -36,7 +36,7 @@ class EdgeImpl final : public Edge {
     auto options = listener_options(*config, listeners, workers, error);
     if (!error.empty()) return error;
     pool_ = std::make_unique<io::Pool>(std::max<size_t>(4, 2 * workers));
-    const Worker::Shared shared{*pool_, files_,
+    const Worker::Shared shared{*pool_, files_, documents_,
                                 [](std::string line) { log::write(log::Level::kError, line); },
                                 kChunkCacheBytes, client_options(*config)};
     for (uint32_t i = 0; i < workers; ++i) {
@@ -135,6 +135,7 @@ class EdgeImpl final : public Edge {
   std::vector<std::string>
       addresses_;  // a listener's tag is its place here; only grows. GUARDED_BY(reload_mutex_) after start
   serve::StaticFiles files_;
+  serve::Documents documents_;
   std::unique_ptr<io::Pool> pool_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::atomic<int64_t>> ticks_;  // when each loop last answered

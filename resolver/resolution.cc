@@ -1,5 +1,7 @@
 #include "resolver/resolution.h"
 
+#include <utility>
+
 namespace entrepot::resolver {
 
 namespace {
@@ -7,11 +9,13 @@ namespace {
 struct Row {
   Format format;
   std::string_view name;
-  Classified (*classify)(std::string_view path) noexcept;
+  bool varies_by_accept;
+  std::unique_ptr<Resolution> (*resolve)(const Question& question);
 };
 constexpr Row kFormats[] = {
-    {Format::kGeneric, "generic", classify_generic},
+    {Format::kGeneric, "generic", false, resolve_generic},
 };
+constexpr std::string_view kNames = "generic";
 
 // An enumerator without a row would be a broken build: the first row stands in for none.
 constexpr const Row& row_of(Format format) noexcept {
@@ -21,15 +25,65 @@ constexpr const Row& row_of(Format format) noexcept {
   return kFormats[0];
 }
 
+class AtOnce final : public Resolution {
+ public:
+  explicit AtOnce(Step step) : step_(std::move(step)) {}
+  Step advance(const Input&) override { return std::move(step_); }
+
+ private:
+  Step step_;
+};
+
+class AskOnce final : public Resolution {
+ public:
+  AskOnce(Step question, std::function<Step(const Found&)> then)
+      : question_(std::move(question)), then_(std::move(then)) {}
+  Step advance(const Input& input) override { return input ? then_(*input) : std::move(question_); }
+
+ private:
+  Step question_;
+  std::function<Step(const Found&)> then_;
+};
+
 }  // namespace
 
-Classified classify(Format format, std::string_view path) noexcept { return row_of(format).classify(path); }
+std::unique_ptr<Resolution> resolve(Format format, const Question& question) {
+  return row_of(format).resolve(question);
+}
+
+std::unique_ptr<Resolution> at_once(Step step) { return std::make_unique<AtOnce>(std::move(step)); }
+
+std::unique_ptr<Resolution> ask_once(Step question, std::function<Step(const Found&)> then) {
+  return std::make_unique<AskOnce>(std::move(question), std::move(then));
+}
+
+std::optional<Step> without(const Found& found, std::string_view what) {
+  if (found.status == 200 && found.document) return std::nullopt;
+  if (found.status == 200)
+    return Refuse{502, "malformed-index", std::string(what) + " of the upstream is malformed"};
+  if (found.status == 404 || found.status == 410)
+    return Refuse{404, "not-found", "the upstream has no " + std::string(what)};
+  std::string detail = std::string(what) + " cannot be had: ";
+  detail += found.status > 0 ? "the upstream answered " + std::to_string(found.status) : found.trouble;
+  return Refuse{502, "no-index", std::move(detail)};
+}
 
 std::string_view cache_control_of(Class cls) noexcept {
   return cls == Class::kDigest ? "public, max-age=31536000, immutable" : std::string_view();
 }
 
+bool varies_by_accept(Format format) noexcept { return row_of(format).varies_by_accept; }
+
 std::string_view to_string(Format format) noexcept { return row_of(format).name; }
+
+std::optional<Format> format_named(std::string_view name) noexcept {
+  for (const Row& row : kFormats) {
+    if (row.name == name) return row.format;
+  }
+  return std::nullopt;
+}
+
+std::string_view format_names() noexcept { return kNames; }
 
 std::string_view to_string(Class cls) noexcept {
   switch (cls) {

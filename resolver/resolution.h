@@ -1,20 +1,131 @@
-// Resolution: from (format, path) to what kind of answer stands there. Sans-IO, pure, thread-safe.
+// Resolution: from what a repository is asked to what answers, step by step. Sans-IO: it knows neither
+// sockets nor waiting, so that every way through it is tested from a table.
+//
+//   auto resolution = resolve(format, question);
+//   Step step = resolution->advance({});
+//   while it is a Fetch or a Probe: find out, then step = resolution->advance(input)
+//   the other steps end it: they say what the client is given
+//
+// A Resolution belongs to one request and one thread.
 #pragma once
 
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
 #include <string_view>
+#include <variant>
+#include <vector>
 
+#include "cache/digest.h"
 #include "resolver/format.h"
+#include "resolver/stored_response.h"
 
 namespace entrepot::resolver {
 
-// `path`: decoded once and normalised, without a query.
-Classified classify(Format format, std::string_view path) noexcept;
+// What a client asks of a repository.
+struct Question {
+  std::string path;    // within the repository: decoded once, normalised, begins with '/'
+  std::string target;  // the same as it is to be sent upstream: escaped, with its query
+  std::string accept;  // the Accept field, its values joined; empty: none
+  std::string base;    // where clients find this repository: "https://edge.example.com/npm"
+};
+
+// One answer of an upstream: how the cache knows it, and how it is asked for.
+struct Wanted {
+  std::string name;    // its text in the repository's space of the cache
+  std::string target;  // behind the repository's base; begins with '/'
+  std::string url;     // absolute, in place of base and target: a file that an index puts on another host
+  std::string accept;  // sent as it stands; empty: nothing is said
+  Class cls = Class::kMutable;
+  std::optional<Digest> digest;  // what its bytes must have
+  DigestSource digest_source = DigestSource::kNone;
+};
+
+// A document, read: made once for each content by a Parse, on whichever thread; immutable.
+using Document = std::shared_ptr<const void>;
+using Parse = std::function<Document(std::span<const std::byte> bytes)>;  // null: it is malformed
+// The content of documents that were asked for, in order; nullopt: one of them is malformed.
+using Make = std::function<std::optional<std::string>(std::span<const std::string_view> contents)>;
+
+// -- steps that ask --
+
+// This document, fresh or as fresh as can be had. Answered by `Found`, its `document` made by `parse`.
+struct Fetch {
+  Wanted wanted;
+  std::string kind;  // names the parser: one content is read once for each kind
+  Parse parse;
+};
+// The fields that a HEAD brings, fresh or as fresh as can be had. Answered by `Found` without a document.
+struct Probe {
+  Wanted wanted;
+};
+
+// -- steps that end --
+
+struct Serve {
+  Wanted wanted;
+  Fields extra;  // fields that the client gets besides
+};
+// A document made of others, stored under its own name for as long as they stay what they are.
+struct Derive {
+  std::string name;
+  std::vector<Wanted> sources;  // those that are absent upstream are left out; where all are, so is this
+  std::string made_with;        // what it depends on besides: the public base
+  std::string content_type;     // empty: that of the first source
+  Make make;
+};
+struct Give {
+  int status = 200;
+  Fields fields;
+  std::string body;
+};
+struct Refuse {
+  int status = 404;
+  std::string error;   // machine-readable: "not-found"
+  std::string detail;  // one sentence that names the rule
+};
+// Not ours to answer: to the upstream and back, unstored.
+struct Pass {};
+
+using Step = std::variant<Fetch, Probe, Serve, Derive, Give, Refuse, Pass>;
+
+// What came of a Fetch or a Probe.
+struct Found {
+  int status = 0;     // 200, 404, ...; 0: nobody answered and nothing is stored
+  Fields fields;      // of the answer
+  Document document;  // of a Fetch that found one; null with status 200: it is malformed
+  std::string trouble;
+};
+using Input = std::optional<Found>;  // empty: the first call
+
+class Resolution {
+ public:
+  virtual ~Resolution() = default;
+  virtual Step advance(const Input& input) = 0;
+};
+
+std::unique_ptr<Resolution> resolve(Format format, const Question& question);
+
+// A Resolution that knows its answer at once.
+std::unique_ptr<Resolution> at_once(Step step);
+// One that asks once: `then` says what follows from what was found.
+std::unique_ptr<Resolution> ask_once(Step question, std::function<Step(const Found&)> then);
+
+// A 502 or the upstream's own absence for a document without which nothing can be said; empty where it was
+// found.
+std::optional<Step> without(const Found& found, std::string_view what);
 
 // The Cache-Control that an answer of this class carries downstream whatever its upstream said; empty: the
 // upstream's own.
 std::string_view cache_control_of(Class cls) noexcept;
 
-// "generic", as the conf writes it.
-std::string_view to_string(Format format) noexcept;
+// Does the format's answer depend on the Accept field?
+bool varies_by_accept(Format format) noexcept;
+
+std::string_view to_string(Format format) noexcept;                  // "generic", as the conf writes it
+std::optional<Format> format_named(std::string_view name) noexcept;  // its inverse
+std::string_view format_names() noexcept;                            // "generic, oci, ..."
 
 }  // namespace entrepot::resolver

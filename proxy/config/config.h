@@ -123,6 +123,7 @@ struct Location {
   std::string path;
   std::optional<ProxyPass> proxy_pass;
   std::shared_ptr<const Repository> repository;
+  std::string public_url;  // where clients find it, as documents that are rewritten say; empty: not told
   std::optional<Return> return_;
   Shared shared;
 };

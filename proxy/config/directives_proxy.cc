@@ -192,10 +192,11 @@ Failure repository(Scope& scope, const Directive& directive) {
 
 Failure format(Scope& scope, const Directive& directive) {
   const Word& word = directive.arguments[0];
-  if (word.text != resolver::to_string(Format::kGeneric)) {
-    return scope.draft.error(directive, word, fmt::format("unknown format \"{}\"", word.text), "generic");
+  scope.repository->format = resolver::format_named(word.text);
+  if (!scope.repository->format) {
+    return scope.draft.error(directive, word, fmt::format("unknown format \"{}\"", word.text),
+                             std::string(resolver::format_names()));
   }
-  scope.repository->format = Format::kGeneric;
   return std::nullopt;
 }
 

@@ -20,6 +20,13 @@ bool is_plain(std::string_view path) {
          path.find("/.") == std::string_view::npos;
 }
 
+// Could an upstream read a "." or ".." in it, now or once it has decoded it?
+bool may_climb(std::string_view path) {
+  const bool encoded =
+      path.find("%2e") != std::string_view::npos || path.find("%2E") != std::string_view::npos;
+  return encoded || path.find("..") != std::string_view::npos || path.find("/.") != std::string_view::npos;
+}
+
 std::string decode(std::string_view path) {
   std::string out;
   for (size_t i = 0; i < path.size(); ++i) {
@@ -65,6 +72,17 @@ std::string escape(std::string_view path) {
     }
   }
   return out;
+}
+
+// What of a request's target stands behind the location's path, resolved where it has to be; and the query.
+std::string behind_location(const Location& location, std::string_view request_target) {
+  const size_t path_end = std::min(request_target.find('?'), request_target.size());
+  const std::string_view path = request_target.substr(0, path_end), query = request_target.substr(path_end);
+  const std::string resolved = is_plain(path) ? "" : resolve(decode(path));
+  const std::string_view whole = resolved.empty() ? path : resolved;
+  const std::string_view tail = whole.substr(std::min(location.path.size(), whole.size()));
+  std::string rest = resolved.empty() ? std::string(tail) : escape(tail);
+  return rest.append(query);
 }
 
 const Listen* listen_on(const Server& server, std::string_view address) {
@@ -113,19 +131,29 @@ struct Best {
 
 std::string upstream_path(const Location& location, const ProxyPass& pass, std::string_view request_target) {
   if (!pass.uri) return std::string(request_target);
-  const size_t path_end = std::min(request_target.find('?'), request_target.size());
-  const std::string_view path = request_target.substr(0, path_end), query = request_target.substr(path_end);
-  const std::string resolved = is_plain(path) ? "" : resolve(decode(path));
-  const std::string_view whole = resolved.empty() ? path : resolved;
-  const std::string_view tail = whole.substr(std::min(location.path.size(), whole.size()));
-  const std::string rest = resolved.empty() ? std::string(tail) : escape(tail);
-  const bool of_repository = location.repository != nullptr && !location.proxy_pass;
-  std::string out = *pass.uri;
-  if (of_repository) {
-    if (out.ends_with('/') && rest.starts_with('/')) out.pop_back();
-    if (!out.ends_with('/') && !rest.starts_with('/') && !rest.empty()) out.push_back('/');
-  }
-  return out.append(rest).append(query);
+  return *pass.uri + behind_location(location, request_target);
+}
+
+std::string repository_target(const Location& location, std::string_view request_target) {
+  const bool as_sent = request_target.starts_with(location.path) &&
+                       !may_climb(request_target.substr(0, request_target.find('?')));
+  std::string target = as_sent ? std::string(request_target.substr(location.path.size()))
+                               : behind_location(location, request_target);
+  if (location.match == Location::Match::kExact)
+    target.insert(0, location.path.substr(location.path.rfind('/')));
+  return target.starts_with('/') ? target : "/" + target;
+}
+
+std::string path_within(const Location& location, std::string_view path) {
+  const bool exact = location.match == Location::Match::kExact;
+  std::string rest(path.substr(std::min(exact ? path.rfind('/') : location.path.size(), path.size())));
+  return rest.starts_with('/') ? rest : "/" + rest;
+}
+
+std::string behind_base(const ProxyPass& pass, std::string_view target) {
+  std::string out = pass.uri.value_or("");
+  while (out.ends_with('/')) out.pop_back();
+  return out.append(target);
 }
 
 const Location* Server::find_location(std::string_view path) const noexcept {

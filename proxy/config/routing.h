@@ -13,9 +13,17 @@ namespace entrepot::config {
 //
 // Without a URI in proxy_pass it is the client's, unchanged. With one, the URI stands in place of the
 // location's path. What is encoded, doubled or dotted in the client's path is resolved first, so that the
-// result never leaves the URI. The base of a repository is joined to the rest by exactly one slash; that of a
-// location's own proxy_pass literally, as nginx does. REQUIRES: `location` is what find_location answered for
-// the normalised path. Pure. Source: nginx, proxy_pass.
+// result never leaves the URI. REQUIRES: `location` is what find_location answered for the normalised path.
+// Pure. Source: nginx, proxy_pass.
 std::string upstream_path(const Location& location, const ProxyPass& pass, std::string_view request_target);
+
+// What a location's repository is asked: the target without the location's path, with one slash in front. As
+// it was sent, byte for byte, unless dots in it could leave the repository: then it is resolved as above.
+// REQUIRES: as above. Pure.
+std::string repository_target(const Location& location, std::string_view request_target);
+// The path of which that is the escaped form. `path`: normalised.
+std::string path_within(const Location& location, std::string_view path);
+// A repository's target behind the base that its proxy_pass names; joined by exactly one slash. Pure.
+std::string behind_base(const ProxyPass& pass, std::string_view target);
 
 }  // namespace entrepot::config

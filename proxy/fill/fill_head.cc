@@ -13,7 +13,7 @@ using cache::kUnknownLength;
 
 io::Task<void> FillTask::ask_first() {
   if (plan_.fill->phase() != FillPhase::kHead) co_return;
-  pinned_.digest_known = plan_.url_digest.has_value();
+  pinned_.digest_known = plan_.expected_digest.has_value();
   resume_stored_partial();
   if (servers_.empty()) {
     fail(Error::kConnect, "no server of the upstream group is up");
@@ -41,6 +41,12 @@ io::Task<void> FillTask::ask_first() {
       if (freshen(**head)) co_return;
       plan_.stale.reset();  // ask again, without conditions
       continue;
+    }
+    // What is stored outlives an upstream that is in trouble.
+    const int status = (*head)->status;
+    if (plan_.stale && plan_.of_repository && (status >= 500 || status == 429)) {
+      fail(Error::kBadStatus, "upstream answered " + std::to_string(status));
+      co_return;
     }
     Pinned pinned = pinned_;
     pinned.digest_known |= resolver::promised_digest((*head)->status, (*head)->fields).has_value();
@@ -99,7 +105,7 @@ bool FillTask::freshen(const upstream::UpstreamHead& head) {
   ++context_.counters.validated;
   response.request_time = asked_at_;
   response.response_time = context_.loop.wall_seconds();
-  response.conf_lifetime_seconds = plan_.conf_lifetime(response.status);
+  response.conf_lifetime_seconds = lifetime_of(response.status);
   plan_.cache->put_response(plan_.name, response.encode(), plan_.stale_blob->digest());
   plan_.fill->merge(plan_.stale_blob);
   return true;
@@ -114,22 +120,39 @@ resolver::StoredResponse FillTask::response_of(const upstream::UpstreamHead& hea
   response.response_time = context_.loop.wall_seconds();
   response.age_seconds = resolver::age_value(head.fields);
   response.length_bytes = length_bytes;
-  response.conf_lifetime_seconds = plan_.conf_lifetime(response.status);
+  response.conf_lifetime_seconds = lifetime_of(response.status);
   if (response.status != 200) return response;
-  if (plan_.url_digest) {
-    response.expected_digest = plan_.url_digest;
-    response.digest_source = resolver::DigestSource::kUrl;
-  } else if (const auto promised = resolver::promised_digest(head.status, head.fields)) {
+  const auto promised = resolver::promised_digest(head.status, head.fields);
+  const bool outranks = plan_.digest_source < resolver::DigestSource::kHeader;
+  if (plan_.expected_digest && (outranks || !promised)) {
+    response.expected_digest = plan_.expected_digest;
+    response.digest_source = plan_.digest_source;
+  } else if (promised) {
     response.expected_digest = promised;
     response.digest_source = resolver::DigestSource::kHeader;
   }
   return response;
 }
 
+int64_t FillTask::lifetime_of(int status) const {
+  const config::Shared& conf = *plan_.origin.conf;
+  return plan_.of_repository ? lifetime_in_repository(conf, plan_.cls, status) : conf_lifetime(conf, status);
+}
+
+// In a repository the class decides, not what the upstream says of caches it knows nothing of: what is named
+// by a digest or a version is stored.
+resolver::NotStored FillTask::verdict_on(resolver::StoredResponse& response) const {
+  const bool named = plan_.of_repository && response.status == 200 &&
+                     (plan_.cls == resolver::Class::kDigest || plan_.cls == resolver::Class::kVersioned);
+  if (!named) return resolver::storable(response, false, plan_.of_repository);
+  std::erase_if(response.fields, [](const auto& field) { return field.first == "set-cookie"; });
+  return resolver::NotStored::kStorable;
+}
+
 io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) {
   const upstream::UpstreamHead& head = exchange.received_head();
   resolver::StoredResponse response = response_of(head, judged.length_bytes);
-  const auto verdict = resolver::storable(response, false);
+  const auto verdict = verdict_on(response);
   if (verdict != resolver::NotStored::kStorable) {
     pass(std::move(exchange), std::string(resolver::to_string(verdict)));
     co_return;
@@ -157,9 +180,10 @@ io::Task<bool> FillTask::settle_digest(const resolver::StoredResponse& response)
   if (!response.expected_digest || response.expected_digest->algorithm != DigestAlgorithm::kSha256)
     co_return false;
   const Digest digest = *response.expected_digest;
-  // Only a digest that this space's upstream brought or confirmed before, or one in the URL, may stand for
-  // the upstream's bytes.
-  const bool named = response.digest_source == resolver::DigestSource::kUrl;
+  // Only a digest that this space's upstream brought or confirmed before, or one that the URL or the
+  // upstream's own index names, may stand for the upstream's bytes.
+  const bool named = response.digest_source != resolver::DigestSource::kNone &&
+                     response.digest_source < resolver::DigestSource::kHeader;
   auto job = [cache = plan_.cache, space = plan_.name.space, digest, named] {
     return named || cache->has_grant(space, digest) ? cache->open_blob(digest) : nullptr;
   };

@@ -22,6 +22,8 @@
 #include "proxy/io/pool.h"
 #include "proxy/io/task.h"
 #include "proxy/upstream/client.h"
+#include "resolver/format.h"
+#include "resolver/freshness.h"
 #include "resolver/stored_response.h"
 
 namespace entrepot::fill {
@@ -36,8 +38,11 @@ struct FillPlan {
   std::shared_ptr<cache::Cache> cache;
   cache::Name name;
   std::shared_ptr<cache::Fill> fill;
-  Part first;  // what the first reader asked
-  std::optional<Digest> url_digest;
+  Part first;                             // what the first reader asked
+  std::optional<Digest> expected_digest;  // what the bytes must have, by a word that outranks the response's
+  resolver::DigestSource digest_source = resolver::DigestSource::kNone;
+  resolver::Class cls = resolver::Class::kMutable;
+  bool of_repository = false;  // then the class decides about storing, and what is stale outlives errors
   // The stored response to validate, with its blob whole.
   std::optional<resolver::StoredResponse> stale;
   std::shared_ptr<cache::Blob> stale_blob;
@@ -45,7 +50,6 @@ struct FillPlan {
   std::string stored_validator;
   uint64_t stored_length = cache::kUnknownLength;
   std::weak_ptr<Handover> handover;
-  std::function<int64_t(int status)> conf_lifetime;  // proxy_cache_valid: seconds, negative: none
 };
 
 struct FillCounters {  // read by other threads
@@ -107,6 +111,8 @@ class FillTask {
   void resume_stored_partial();
   void add_conditionals(ExtraFields& extra) const;
   bool freshen(const upstream::UpstreamHead& head);
+  int64_t lifetime_of(int status) const;
+  resolver::NotStored verdict_on(resolver::StoredResponse& response) const;
   resolver::StoredResponse response_of(const upstream::UpstreamHead& head, uint64_t length_bytes) const;
   io::Task<void> begin_body(upstream::Exchange exchange, Judged judged);
   io::Task<bool> settle_digest(const resolver::StoredResponse& response);

@@ -14,6 +14,23 @@ std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstre
   return primary;
 }
 
+int64_t conf_lifetime(const config::Shared& conf, int status) {
+  for (const auto& valid : conf.proxy_cache_valid) {
+    if (valid.statuses.empty() ||
+        std::find(valid.statuses.begin(), valid.statuses.end(), status) != valid.statuses.end()) {
+      return valid.lifetime.count();
+    }
+  }
+  return -1;
+}
+
+int64_t lifetime_in_repository(const config::Shared& conf, resolver::Class cls, int status) {
+  constexpr int64_t kYear = 365 * 86400, kMinute = 60;
+  const int64_t told = conf_lifetime(conf, status);
+  if (told >= 0 || status != 200) return told;
+  return cls == resolver::Class::kMutable ? kMinute : kYear;
+}
+
 namespace {
 
 std::string_view without_port(std::string_view host) {
@@ -36,6 +53,10 @@ upstream::UpstreamRequest make_request(const Origin& origin, const config::Upstr
   } else {
     request.url = scheme + server.address + origin.path;
   }
+  if (!origin.url.empty()) {
+    request.unix_socket.clear();
+    request.url = origin.url;
+  }
   request.fields = origin.fields;
   request.fields.insert(request.fields.end(), extra.begin(), extra.end());
   request.connect_timeout = origin.conf->proxy_connect_timeout;
@@ -44,7 +65,7 @@ upstream::UpstreamRequest make_request(const Origin& origin, const config::Upstr
   request.tls_trusted_certificate = origin.conf->proxy_ssl_trusted_certificate;
   // The name that the certificate must bear: the host that proxy_pass names; in a group of several servers
   // each its own.
-  if (origin.pass->upstream->servers.size() == 1)
+  if (origin.url.empty() && origin.pass->upstream->servers.size() == 1)
     request.tls_name = std::string(without_port(origin.pass->host));
   return request;
 }

@@ -17,6 +17,7 @@ struct Origin {
   const config::Shared* conf = nullptr;
   const config::ProxyPass* pass = nullptr;
   std::string path;  // path and query, as sent
+  std::string url;   // absolute: asked instead of the server's path, where it is not empty
   std::vector<std::pair<std::string, std::string>>
       fields;  // from the allow-list and proxy_set_header; Host among them
 };
@@ -24,6 +25,11 @@ struct Origin {
 // The servers of an upstream group in the order in which to try them: those in turn, then the backups. `turn`
 // rotates.
 std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstream& upstream, size_t turn);
+
+// proxy_cache_valid for a status, in seconds; negative: it says nothing.
+int64_t conf_lifetime(const config::Shared& conf, int status);
+// The same in a repository, where the class speaks when the conf is silent.
+int64_t lifetime_in_repository(const config::Shared& conf, resolver::Class cls, int status);
 
 using ExtraFields = std::vector<std::pair<std::string, std::string>>;
 upstream::UpstreamRequest make_request(const Origin& origin, const config::UpstreamServer& server,

@@ -29,9 +29,9 @@ fill::Part first_part(const http::Request& request, uint64_t slice_bytes) {
   return {begin, (*range->last / slice_bytes + 1) * slice_bytes, 0};
 }
 
-// Bytes that the request will read, where that can be said before the length is known.
-fill::DemandHold demand_of(const std::shared_ptr<cache::Fill>& fill, const http::Request& request) {
-  const auto range = parse_single_range(request.field("range"));
+// Bytes that will be read, where that can be said before the length is known. `request`: null for the whole.
+fill::DemandHold demand_of(const std::shared_ptr<cache::Fill>& fill, const http::Request* request) {
+  const auto range = request ? parse_single_range(request->field("range")) : std::nullopt;
   if (!range) return fill::DemandHold(fill, 0, kUnknownLength);
   if (range->suffix) return {};
   return fill::DemandHold(fill, range->first, range->last ? *range->last + 1 : kUnknownLength);
@@ -58,43 +58,108 @@ bool asked_the_same(const http::Request& request) {
                       [&request](std::string_view name) { return request.has(name); });
 }
 
+// Does the digest that is known of the stored bytes agree with what they must have now?
+bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
+            const resolver::StoredResponse& response) {
+  if (!wanted.digest) return true;
+  if (stored.digest && wanted.digest->algorithm == DigestAlgorithm::kSha256)
+    return *stored.digest == *wanted.digest;
+  const auto& promised = response.expected_digest;
+  return !promised || promised->algorithm != wanted.digest->algorithm || *promised == *wanted.digest;
+}
+
+bool is_verified(const std::optional<cache::StoredName>& stored) {
+  return stored && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
+}
+
 }  // namespace
 
+void Handler::want(Asked& asked, resolver::Wanted wanted) const {
+  asked.name = {asked.place->space, wanted.name};
+  asked.hash = cache::name_hash(asked.name.space, asked.name.text);
+  asked.wanted = std::move(wanted);
+  asked.was_stored = asked.settled = false;
+}
+
 io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked) {
-  const http::Request& request = stream.request();
-  const Place& place = *asked->place;
-  const auto cache = place.cache;
-  std::string trouble;
-  Error error = Error::kCancelled;
+  Outcome outcome = co_await find(stream, *asked);
+  switch (outcome.kind) {
+    case Outcome::Kind::kStored:
+      serve_stored(stream, *asked, outcome);
+      break;
+    case Outcome::Kind::kFilling:
+      serve_filling(stream, *asked, outcome);
+      break;
+    case Outcome::Kind::kPassed:
+      if (outcome.exchange && asked_the_same(stream.request())) {
+        relay(stream, *asked->place, std::move(*outcome.exchange), CacheStatus::kMiss);
+        break;
+      }
+      outcome.exchange.reset();
+      [[fallthrough]];
+    case Outcome::Kind::kHead:
+      co_await serve_pass(stream, std::move(asked), CacheStatus::kMiss);
+      break;
+    case Outcome::Kind::kFailed:
+      refuse_upstream(stream, asked->place, outcome.error, outcome.trouble);
+      break;
+  }
+}
+
+// Looks for the answer that `asked` names until one is stored, on its way, or not to be had.
+io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
+  const http::Request* request = asked.for_ourselves ? nullptr : &stream.request();
+  const bool head_only = request && request->method == http::Method::kHead;
+  const auto cache = asked.place->cache;
+  Outcome outcome;
+  std::optional<Outcome> stale;
 
   for (int round = 0; round < kMaxRounds; ++round) {
-    std::shared_ptr<cache::Fill> fill =
-        request.method == http::Method::kHead ? nullptr : cache->running(asked->name);
+    std::shared_ptr<cache::Fill> fill = head_only ? nullptr : cache->running(asked.name);
     bool leader = false;
     fill::FillPlan plan;
     auto handover = std::make_shared<fill::Handover>();
 
     if (!fill) {
-      const uint64_t generation = cache->generation(asked->hash);
-      auto look = [cache, name = asked->name] { return cache->lookup(name); };
+      const uint64_t generation = cache->generation(asked.hash);
+      auto look = [cache, name = asked.name] { return cache->lookup(name); };
       std::optional<cache::StoredName> stored = co_await tools_.pool.run(tools_.loop, std::move(look));
       std::optional<resolver::StoredResponse> response =
           stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
-      if (response && stored->blob && serve_stored(stream, *asked, *stored, *response, generation)) co_return;
-      asked->was_stored |= response && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
-      if (request.method == http::Method::kHead) {  // a HEAD never costs a whole fetch
-        co_await serve_pass(stream, std::move(asked), CacheStatus::kMiss);
-        co_return;
+      const bool whole = response && is_verified(stored);
+      if (response && stored->blob && usable(stream, asked, *stored, *response)) {
+        outcome.kind = Outcome::Kind::kStored;
+        outcome.status = !whole             ? CacheStatus::kHitUnverified
+                         : !asked.settled   ? CacheStatus::kHit
+                         : asked.was_stored ? CacheStatus::kRevalidated
+                                            : CacheStatus::kMiss;
+        outcome.stored = std::move(stored);
+        outcome.response = std::move(response);
+        outcome.generation = generation;
+        co_return outcome;
+      }
+      asked.was_stored |= whole;
+      if (whole && asked.place->repository && response->status == 200) {
+        stale.emplace();
+        stale->kind = Outcome::Kind::kStored;
+        stale->status = CacheStatus::kStale;
+        stale->stored = stored;
+        stale->response = response;
+        stale->generation = generation;
+      }
+      if (head_only) {  // a HEAD never costs a whole fetch
+        outcome.kind = Outcome::Kind::kHead;
+        co_return outcome;
       }
       const auto seen = round + 1 < kMaxRounds ? std::optional(generation) : std::nullopt;
-      auto claim = [cache, name = asked->name, seen] { return cache->claim(name, true, seen); };
+      auto claim = [cache, name = asked.name, seen] { return cache->claim(name, true, seen); };
       cache::Cache::Claim claimed = co_await tools_.pool.run(tools_.loop, std::move(claim));
       fill = claimed.fill;
       leader = claimed.leader;
       if (leader) {
-        plan = plan_of(stream, *asked, fill);
+        plan = plan_of(stream, asked, fill);
         plan.handover = handover;
-        if (response && stored->blob && stored->blob->state() == cache::BlobState::kVerified) {
+        if (whole) {
           plan.stale = std::move(response);
           plan.stale_blob = stored->blob;
         } else if (stored && stored->blob) {
@@ -104,98 +169,112 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
       }
     }
 
-    std::string metadata;
     // From here on a reader: of somebody's fill, or of our own.
-    io::Signal news(tools_.loop);
     auto watch = tools_.watches.watch(fill);
-    std::optional<fill::FillWatch::Reader> reader(std::in_place, watch, [&news] { news.notify(); });
-    fill::DemandHold demand = demand_of(fill, request);
+    outcome.following = std::make_unique<Following>(tools_.loop, watch, demand_of(fill, request));
+    outcome.metadata.clear();
     if (leader) tools_.fills.start(std::move(plan));
-    while (fill->phase() == FillPhase::kHead) co_await news.wait();
+    while (fill->phase() == FillPhase::kHead) co_await outcome.following->news.wait();
 
     if (fill->phase() == FillPhase::kMerged) {
       const auto other = fill->merged_into();
       if (!other) {
-        asked->settled = true;  // what the index says now is the answer
+        asked.settled = true;  // what the index says now is the answer
         continue;
       }
-      metadata = fill->head().metadata;  // the bytes are the other's, the fields our own
+      outcome.metadata = fill->head().metadata;  // the bytes are the other's, the fields our own
       fill = other;
       watch = tools_.watches.watch(fill);
-      reader.emplace(watch, [&news] { news.notify(); });
-      demand = demand_of(fill, request);
-      while (fill->phase() == FillPhase::kHead) co_await news.wait();
+      outcome.following = std::make_unique<Following>(tools_.loop, watch, demand_of(fill, request));
+      while (fill->phase() == FillPhase::kHead) co_await outcome.following->news.wait();
     }
     const FillPhase phase = fill->phase();
     if (phase == FillPhase::kBody || phase == FillPhase::kComplete) {
-      serve_filling(stream, *asked, watch, leader, metadata.empty() ? fill->head().metadata : metadata);
-      co_return;
+      outcome.kind = Outcome::Kind::kFilling;
+      outcome.status = !leader            ? CacheStatus::kCollapsed
+                       : asked.was_stored ? CacheStatus::kExpired
+                                          : CacheStatus::kMiss;
+      if (outcome.metadata.empty()) outcome.metadata = fill->head().metadata;
+      co_return outcome;
     }
     if (phase == FillPhase::kPassed) {
-      if (handover->exchange && asked_the_same(request)) {
-        relay(stream, place, std::move(*handover->exchange), CacheStatus::kMiss);
-      } else {
-        handover.reset();
-        co_await serve_pass(stream, std::move(asked), CacheStatus::kMiss);
-      }
-      co_return;
+      outcome.kind = Outcome::Kind::kPassed;
+      outcome.exchange = std::move(handover->exchange);
+      co_return outcome;
     }
-    error = fill->error();
-    trouble = fill->reason();
-    const bool again =
-        error == Error::kCancelled || (error == Error::kValidatorChanged && round + 1 < kMaxRounds);
+    outcome.error = fill->error();
+    outcome.trouble = fill->reason();
+    const bool again = outcome.error == Error::kCancelled ||
+                       (outcome.error == Error::kValidatorChanged && round + 1 < kMaxRounds);
     if (!again) break;
   }
-  refuse_upstream(stream, &place, error, trouble);
+  if (stale) co_return std::move(*stale);
+  outcome.kind = Outcome::Kind::kFailed;
+  co_return outcome;
 }
 
-// Answers from the index where that can be done without the upstream.
-bool Handler::serve_stored(http::Stream& stream, Asked& asked, const cache::StoredName& stored,
-                           resolver::StoredResponse& response, uint64_t generation) {
+// Can what the index has answer without the upstream?
+bool Handler::usable(const http::Stream& stream, const Asked& asked, const cache::StoredName& stored,
+                     const resolver::StoredResponse& response) const {
   const std::time_t now = tools_.loop.wall_seconds();
-  const bool immutable = asked.classified.cls == resolver::Class::kDigest && response.status == 200;
-  const bool usable =
-      immutable || resolver::is_fresh(response, now) || (asked.settled && response.response_time >= asked.at);
-  if (!usable) return false;
-  const bool whole = stored.blob->state() == cache::BlobState::kVerified;
-  if (!whole && !holds_all(*stored.blob, stream.request())) return false;
+  if (response.status == 200 && !agrees(asked.wanted, stored, response)) return false;
+  const bool fresh = lasts(asked, response) || resolver::is_fresh(response, now) ||
+                     (asked.settled && response.response_time >= asked.at);
+  if (!fresh) return false;
+  if (stored.blob->state() == cache::BlobState::kVerified) return true;
+  return !asked.for_ourselves && holds_all(*stored.blob, stream.request());
+}
+
+// Named by its digest, or by a version: it is never stale.
+bool Handler::lasts(const Asked& asked, const resolver::StoredResponse& response) {
+  const auto cls = asked.wanted.cls;
+  return response.status == 200 && (cls == resolver::Class::kDigest || cls == resolver::Class::kVersioned);
+}
+
+void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& outcome) {
+  const std::time_t now = tools_.loop.wall_seconds();
+  const cache::StoredName& stored = *outcome.stored;
+  resolver::StoredResponse& response = *outcome.response;
   (asked.settled ? tools_.counters.misses : tools_.counters.hits).fetch_add(1, std::memory_order_relaxed);
-  const auto digest = stored.blob->digest();
-  const std::time_t fresh_until =
-      immutable ? now + 365 * 86400
-                : now + resolver::freshness_lifetime(response) - resolver::current_age(response, now);
-  auto prepared = PreparedResponse::make(std::move(response), stored.blob->length_bytes(), digest);
-  if (whole) {
+  std::time_t fresh_until = lasts(asked, response) ? now + 365 * 86400
+                                                   : now + resolver::freshness_lifetime(response) -
+                                                         resolver::current_age(response, now);
+  fresh_until = std::min(fresh_until, asked.fresh_until);
+  add_extra(asked, response);
+  auto prepared =
+      PreparedResponse::make(std::move(response), stored.blob->length_bytes(), stored.blob->digest());
+  if (is_verified(outcome.stored)) {
     asked.place->cache->touch(*stored.blob);
     const size_t in_memory = stored.blob->inline_bytes().size();
     auto small = in_memory > 0 ? stored.blob : nullptr;
-    auto hot = std::make_shared<Hot>(
-        Hot{prepared, stored.blob, std::move(small), asked.place->cache, generation, fresh_until, now});
-    const size_t bytes = 1024 + in_memory;
-    if (fresh_until > now) hot_.insert(asked.hash, asked.name.text, std::move(hot), bytes);
+    auto hot = std::make_shared<Hot>(Hot{prepared, stored.blob, std::move(small), asked.place->cache,
+                                         asked.hash, outcome.generation, fresh_until, now});
+    const uint64_t hash = cache::name_hash(asked.place->space, asked.hot_key);
+    if (fresh_until > now) hot_.insert(hash, asked.hot_key, std::move(hot), 1024 + in_memory);
   }
-  const CacheStatus status = !whole             ? CacheStatus::kHitUnverified
-                             : !asked.settled   ? CacheStatus::kHit
-                             : asked.was_stored ? CacheStatus::kRevalidated
-                                                : CacheStatus::kMiss;
-  answer(stream, *asked.place, Content{prepared, stored.blob, nullptr, asked.place->cache, status});
-  return true;
+  answer(stream, *asked.place, Content{prepared, stored.blob, nullptr, asked.place->cache, outcome.status});
 }
 
 // Answers from a fill whose head is known.
-void Handler::serve_filling(http::Stream& stream, const Asked& asked,
-                            const std::shared_ptr<fill::FillWatch>& watch, bool leader,
-                            const std::string& metadata) {
-  auto& counter = leader ? tools_.counters.misses : tools_.counters.collapsed;
+void Handler::serve_filling(http::Stream& stream, const Asked& asked, const Outcome& outcome) {
+  auto& counter =
+      outcome.status == CacheStatus::kCollapsed ? tools_.counters.collapsed : tools_.counters.misses;
   counter.fetch_add(1, std::memory_order_relaxed);
+  const auto& watch = outcome.following->watch;
   const cache::Fill& fill = *watch->fill();
-  auto response = resolver::StoredResponse::decode(metadata);
+  auto response = resolver::StoredResponse::decode(outcome.metadata);
   if (!response) return refuse(stream, asked.place, 500, "internal", "the stored response cannot be read");
+  add_extra(asked, *response);
   auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt);
-  const CacheStatus status = !leader            ? CacheStatus::kCollapsed
-                             : asked.was_stored ? CacheStatus::kExpired
-                                                : CacheStatus::kMiss;
-  answer(stream, *asked.place, Content{prepared, fill.blob(), watch, asked.place->cache, status});
+  answer(stream, *asked.place, Content{prepared, fill.blob(), watch, asked.place->cache, outcome.status});
+}
+
+// What the client gets besides; in place of the upstream's own field of that name.
+void Handler::add_extra(const Asked& asked, resolver::StoredResponse& response) {
+  for (const auto& [name, value] : asked.extra) {
+    std::erase_if(response.fields, [&field = name](const auto& known) { return known.first == field; });
+    response.fields.emplace_back(name, value);
+  }
 }
 
 fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill) {
@@ -205,11 +284,11 @@ fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::s
   plan.cache = place.cache;
   plan.name = asked.name;
   plan.fill = std::move(fill);
-  plan.first = first_part(stream.request(), place.conf->slice_bytes);
-  plan.url_digest = asked.classified.digest;
-  plan.conf_lifetime = [config = asked.site->config(), conf = place.conf](int status) {
-    return conf_lifetime(*conf, status);
-  };
+  if (!asked.for_ourselves) plan.first = first_part(stream.request(), place.conf->slice_bytes);
+  plan.expected_digest = asked.wanted.digest;
+  plan.digest_source = asked.wanted.digest_source;
+  plan.of_repository = place.repository != nullptr;
+  plan.cls = asked.wanted.cls;
   return plan;
 }
 

@@ -1,4 +1,5 @@
 // Files of a local directory: a location's root, or a local repository.
+#include "proxy/config/routing.h"
 #include "proxy/serve/handler.h"
 #include "resolver/http_date.h"
 
@@ -20,11 +21,7 @@ std::string_view media_type(const config::Shared& conf, std::string_view path) {
 io::Task<void> Handler::serve_file(http::Stream& stream, std::unique_ptr<Asked> asked) {
   const Place& place = *asked->place;
   std::string path(asked->path.path());
-  if (place.strip_prefix && place.location->match == config::Location::Match::kExact) {
-    path = path.substr(path.rfind('/'));
-  } else if (place.strip_prefix) {
-    path = path.substr(place.location->path.size());
-  }
+  if (place.repository) path = config::path_within(*place.location, path);
   auto job = [&files = tools_.files, root = place.root, path] { return files.open(root, path); };
   StaticFiles::Opened opened = co_await tools_.pool.run(tools_.loop, std::move(job));
   if (!opened.file) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "proxy/config/routing.h"
 #include "proxy/serve/request_variables.h"
+#include "resolver/digests.h"
 #include "resolver/freshness.h"
 
 namespace entrepot::serve {
@@ -59,23 +61,44 @@ void Handler::on_request(http::Stream& stream) noexcept {
   asked->site = site_;
   asked->at = tools_.loop.wall_seconds();
   asked->path = std::move(*path);
-  asked->classified = resolver::classify(resolver::Format::kGeneric, asked->path.path());
+  if (shared && place.repository) {
+    asked->hot_key = name_.text;
+    return stream.adopt(serve_repository(stream, std::move(asked)));
+  }
   if (shared) {
-    asked->name = name_;
-    asked->hash = cache::name_hash(name_.space, name_.text);
+    resolver::Wanted wanted;
+    wanted.name = asked->hot_key = name_.text;
+    wanted.target = config::upstream_path(*place.location, *place.pass, request.target);
+    if (const auto digest = resolver::digest_in_path(asked->path.path())) {
+      wanted.cls = resolver::Class::kDigest;
+      wanted.digest = digest;
+      wanted.digest_source = resolver::DigestSource::kUrl;
+    }
+    want(*asked, std::move(wanted));
     return stream.adopt(serve_cached(stream, std::move(asked)));
+  }
+  if (place.pass) {
+    asked->wanted.target = place.repository
+                               ? config::repository_target(*place.location, request.target)
+                               : config::upstream_path(*place.location, *place.pass, request.target);
   }
   if (place.pass) return stream.adopt(serve_pass(stream, std::move(asked), CacheStatus::kBypass));
   if (!place.root.empty()) return stream.adopt(serve_file(stream, std::move(asked)));
   refuse(stream, &place, 404, "not-found", "no location serves this path");
 }
 
-// The cache's name for the request, into name_.
+// What tells this request's answer from others, into name_: the cache's own name for it, but in a repository,
+// where that is known only when the request has been resolved.
 void Handler::set_name(const http::Stream& stream, const Place& place, const RequestPath& path) {
   name_.space.assign(place.space);
   name_.text.clear();
-  if (place.own_key) {  // exactly what the upstream is asked follows from it
+  if (place.repository) {
     name_.text.append(stream.request().target);
+    if (!resolver::varies_by_accept(place.repository->format)) return;
+    name_.text.push_back('\n');
+    for (const auto& field : stream.request().fields) {
+      if (field.name == "accept") name_.text.append(field.value).append(", ");
+    }
     return;
   }
   place.conf->proxy_cache_key.expand(RequestVariables(stream, place, path), name_.text);
@@ -89,7 +112,7 @@ bool Handler::serve_hit(http::Stream& stream, const Place& place) {
   const std::time_t now = tools_.loop.wall_seconds();
   auto blob = hot->blob.lock();
   if (!blob || blob->retired() || now >= hot->fresh_until ||
-      hot->generation != hot->cache->generation(hash)) {
+      hot->generation != hot->cache->generation(hot->name_hash)) {
     hot_.erase(hash, name_.text);
     return false;
   }

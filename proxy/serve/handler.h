@@ -1,12 +1,13 @@
 // Handler: a request's way, from the parser's callback to the response. One per worker; loop thread only.
 //
-//   on_request -> place (site.h) -> return | file | pass through | hit from the hot table, answered at once
-//                                                               | miss: a coroutine that the stream owns
-//                                                               (cached.cc):
-//                                                                 index -> running fill -> claim -> head ->
-//                                                                 body
+//   on_request -> place (site.h) -> return | file | pass through
+//                                 | hit from the hot table, answered at once
+//                                 | repository: resolved step by step (repository.cc), then as below
+//                                 | miss: a coroutine that the stream owns (cached.cc):
+//                                   index -> running fill -> claim -> head -> body
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "proxy/io/pool.h"
 #include "proxy/serve/cache_status.h"
 #include "proxy/serve/chunk_cache.h"
+#include "proxy/serve/documents.h"
 #include "proxy/serve/request_path.h"
 #include "proxy/serve/response.h"
 #include "proxy/serve/site.h"
@@ -48,6 +50,7 @@ class Handler final : public http::RequestHandler {
     fill::FillTasks& fills;
     ChunkCache& chunks;
     StaticFiles& files;
+    Documents& documents;
     HandlerCounters& counters;
     std::function<void(std::string)> log_error;
   };
@@ -65,18 +68,55 @@ class Handler final : public http::RequestHandler {
     const Place* place = nullptr;
     std::shared_ptr<Site> site;  // `place` is its; the stream's own hold on it ends with the stream
     RequestPath path;
-    cache::Name name;
+    std::string hot_key;  // under which this worker remembers the answer
+    cache::Name name;     // of what is to be had, and how:
     uint64_t hash = 0;
+    resolver::Wanted wanted;
+    resolver::Fields extra;      // that the client gets besides
+    bool for_ourselves = false;  // a document: the whole of it, whatever the client asks of its own answer
     std::time_t at = 0;
-    resolver::Classified classified;  // what the path itself says
-    bool was_stored = false;          // something stale was stored when this request came
-    bool settled = false;  // since then the upstream has confirmed it, or named bytes that are stored
+    std::time_t fresh_until = std::numeric_limits<std::time_t>::max();  // of what the resolution rests on
+    bool was_stored = false;  // something stale was stored when this request came
+    bool settled = false;     // since then the upstream has confirmed it, or named bytes that are stored
+  };
+  // A reader of a fill.
+  struct Following {
+    Following(io::Loop& loop, std::shared_ptr<fill::FillWatch> of, fill::DemandHold need)
+        : news(loop),
+          watch(std::move(of)),
+          reader(watch, [this] { news.notify(); }),
+          demand(std::move(need)) {}
+    io::Signal news;
+    std::shared_ptr<fill::FillWatch> watch;
+    fill::FillWatch::Reader reader;
+    fill::DemandHold demand;
+  };
+  // What came of looking for an answer.
+  struct Outcome {
+    enum class Kind : uint8_t {
+      kStored,   // `stored`, `response`
+      kFilling,  // `following`; its head is known
+      kPassed,   // not for sharing: `exchange`, where it is this request's own answer
+      kHead,     // a HEAD for what is not stored
+      kFailed    // `error`, `trouble`
+    };
+    Kind kind = Kind::kFailed;
+    std::optional<cache::StoredName> stored;
+    std::optional<resolver::StoredResponse> response;
+    uint64_t generation = 0;
+    CacheStatus status = CacheStatus::kMiss;
+    std::unique_ptr<Following> following;
+    std::string metadata;
+    std::optional<upstream::Exchange> exchange;
+    Error error = Error::kCancelled;
+    std::string trouble;
   };
   struct Hot {
     std::shared_ptr<const PreparedResponse> prepared;
     std::weak_ptr<cache::Blob> blob;     // the store decides which files stay open
     std::shared_ptr<cache::Blob> small;  // the same, where its bytes are in memory
     std::shared_ptr<cache::Cache> cache;
+    uint64_t name_hash = 0;  // of the stored name
     uint64_t generation = 0;
     std::time_t fresh_until = 0;
     std::time_t touched = 0;
@@ -88,11 +128,32 @@ class Handler final : public http::RequestHandler {
 
   // cached.cc
   io::Task<void> serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked);
-  bool serve_stored(http::Stream& stream, Asked& asked, const cache::StoredName& stored,
-                    resolver::StoredResponse& response, uint64_t generation);
-  void serve_filling(http::Stream& stream, const Asked& asked, const std::shared_ptr<fill::FillWatch>& watch,
-                     bool leader, const std::string& metadata);
+  void want(Asked& asked, resolver::Wanted wanted) const;
+  io::Task<Outcome> find(http::Stream& stream, Asked& asked);
+  bool usable(const http::Stream& stream, const Asked& asked, const cache::StoredName& stored,
+              const resolver::StoredResponse& response) const;
+  static bool lasts(const Asked& asked, const resolver::StoredResponse& response);
+  static void add_extra(const Asked& asked, resolver::StoredResponse& response);
+  void serve_stored(http::Stream& stream, const Asked& asked, Outcome& outcome);
+  void serve_filling(http::Stream& stream, const Asked& asked, const Outcome& outcome);
   fill::FillPlan plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill);
+
+  // repository.cc
+  struct Whole {
+    int status = 0;  // 200: `blob` is all there; 0: nobody answered
+    std::shared_ptr<cache::Blob> blob;
+    resolver::StoredResponse response;
+    std::string trouble;
+  };
+  static resolver::Question question_of(const http::Stream& stream, const Asked& asked);
+  io::Task<void> serve_repository(http::Stream& stream, std::unique_ptr<Asked> asked);
+  io::Task<void> conclude(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Step step,
+                          std::string target);
+  io::Task<Whole> find_whole(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
+  io::Task<resolver::Found> find_document(http::Stream& stream, Asked& asked, resolver::Fetch fetch);
+  io::Task<resolver::Found> find_fields(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
+  io::Task<void> serve_derived(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Derive derive);
+  void serve_given(http::Stream& stream, const Asked& asked, const resolver::Give& give);
 
   // passing.cc
   io::Task<void> serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status);
@@ -117,7 +178,7 @@ class Handler final : public http::RequestHandler {
   std::shared_ptr<Site> site_;
   std::vector<std::shared_ptr<Site>> old_sites_;  // that running requests still hold
   cache::HotTable<Hot> hot_;
-  cache::Name name_;  // scratch of the request in hand
+  cache::Name name_;  // scratch of the request in hand: the space, and the hot key
   std::string lowered_;
   std::vector<http::Field> fields_;
   std::string date_;

@@ -40,17 +40,24 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   origin.config = asked.site->config();
   origin.conf = place.conf;
   origin.pass = place.pass;
-  origin.path = config::upstream_path(*place.location, *place.pass, request.target);
+  origin.path =
+      place.repository ? config::behind_base(*place.pass, asked.wanted.target) : asked.wanted.target;
+  origin.url = asked.wanted.url;
 
   const auto& set = place.conf->proxy_set_headers;
   const auto is_set = [&set](std::string_view name) {
     return std::any_of(set.begin(), set.end(),
                        [name](const auto& header) { return same_name(header.name, name); });
   };
-  if (!is_set("host")) origin.fields.emplace_back("Host", place.pass->host);
+  if (!origin.url.empty()) {
+    // another host than proxy_pass names: its own Host
+  } else if (!is_set("host")) {
+    origin.fields.emplace_back("Host", place.pass->host);
+  }
   const RequestVariables variables(stream, place, asked.path);
   for (const auto& header : set) {
     if (for_cache && is_the_fills(header.name)) continue;
+    if (!origin.url.empty() && same_name(header.name, "host")) continue;
     std::string value;
     header.value.expand(variables, value);
     if (!value.empty() && !same_name(header.name, "connection"))
@@ -58,11 +65,14 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   }
   const std::span<const std::string_view> allowed =
       for_cache ? std::span<const std::string_view>(kForStoring) : kForPassing;
+  const bool own_accept = place.repository && for_cache;
   for (const auto& field : request.fields) {
     if (std::find(allowed.begin(), allowed.end(), field.name) == allowed.end() || is_set(field.name))
       continue;
+    if (own_accept && field.name == "accept") continue;
     origin.fields.emplace_back(field.name, field.value);
   }
+  if (own_accept && !asked.wanted.accept.empty()) origin.fields.emplace_back("Accept", asked.wanted.accept);
   // The exact bytes are what is stored.
   if (for_cache) origin.fields.emplace_back("Accept-Encoding", "identity");
   origin.fields.emplace_back("Via",

@@ -4,15 +4,26 @@
 
 namespace entrepot::serve {
 
-int64_t conf_lifetime(const config::Shared& conf, int status) {
-  for (const auto& valid : conf.proxy_cache_valid) {
-    if (valid.statuses.empty() ||
-        std::find(valid.statuses.begin(), valid.statuses.end(), status) != valid.statuses.end()) {
-      return valid.lifetime.count();
-    }
+namespace {
+
+// Where clients find a location, as far as the conf tells: public_url, else the server's first name and
+// address.
+std::string public_url_of(const config::Server& server, const config::Location& location) {
+  std::string url = location.public_url;
+  if (url.empty()) {
+    const config::Listen& listen = server.listens.front();
+    const size_t colon = listen.address.rfind(':');
+    const std::string port = listen.address.starts_with("unix:") ? "" : listen.address.substr(colon + 1);
+    url = listen.ssl ? "https://" : "http://";
+    url += server.names.empty() ? listen.address.substr(0, colon) : server.names.front();
+    if (!port.empty() && port != (listen.ssl ? "443" : "80")) url += ":" + port;
+    url += location.path;
   }
-  return -1;
+  while (url.ends_with('/')) url.pop_back();
+  return url;
 }
+
+}  // namespace
 
 Site::Site(std::shared_ptr<const config::Config> config, const SharedResources& resources,
            std::vector<std::string> listen_addresses)
@@ -32,6 +43,8 @@ Place Site::make_place(const config::Server& server, const config::Location* loc
   const config::Repository* repository = location ? location->repository.get() : nullptr;
   const config::Shared& own = location ? location->shared : server.shared;
   place.conf = repository ? &repository->shared : &own;
+  place.repository = repository;
+  if (repository) place.public_url = public_url_of(server, *location);
   if (location && location->return_) place.return_ = &*location->return_;
   if (server.return_) place.return_ = &*server.return_;
   const std::optional<config::ProxyPass> none;
@@ -40,13 +53,11 @@ Place Site::make_place(const config::Server& server, const config::Location* loc
     place.pass = &*pass;
   } else {
     place.root = repository ? repository->root : own.root;
-    place.strip_prefix = repository != nullptr;
   }
   const auto& zone = place.conf->proxy_cache ? place.conf->proxy_cache : own.proxy_cache;
   if (place.pass && zone) {
     place.cache = resources.caches.at(zone->name);
     place.space = repository ? "repository:" + repository->name : "zone:" + zone->name;
-    place.own_key = repository != nullptr;
   }
   for (const auto& log : own.access_logs)
     place.logs.push_back({resources.access_logs.at(log.path), log.format.get()});

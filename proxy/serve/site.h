@@ -24,19 +24,16 @@ struct Place {
   const config::Return* return_ = nullptr;
   const config::ProxyPass* pass = nullptr;  // proxy_pass, its own or its repository's
   std::string root;                         // files are served from here, where not empty
-  bool strip_prefix = false;                // a repository's root holds what follows the location's prefix
-  std::shared_ptr<cache::Cache> cache;      // null: nothing is stored
-  std::string space;                        // of its names in the cache
-  bool own_key = false;                     // names are keyed by path alone (repositories)
+  const config::Repository* repository = nullptr;
+  std::string public_url;               // where clients find the repository; no slash at its end
+  std::shared_ptr<cache::Cache> cache;  // null: nothing is stored
+  std::string space;                    // of its names in the cache
   struct Log {
     std::shared_ptr<log::AccessLogFile> file;
     const config::LogFormat* format;
   };
   std::vector<Log> logs;
 };
-
-// proxy_cache_valid for a status, in seconds; negative: it says nothing.
-int64_t conf_lifetime(const config::Shared& conf, int status);
 
 // Caches and log files are shared by all workers and by successive Sites.
 struct SharedResources {

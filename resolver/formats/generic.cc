@@ -1,12 +1,18 @@
 // generic: any HTTP server. Everything is mutable, but for the paths that carry a digest.
 #include "resolver/digests.h"
-#include "resolver/format.h"
+#include "resolver/resolution.h"
 
 namespace entrepot::resolver {
 
-Classified classify_generic(std::string_view path) noexcept {
-  auto digest = digest_in_path(path);
-  return {digest ? Class::kDigest : Class::kMutable, digest};
+std::unique_ptr<Resolution> resolve_generic(const Question& question) {
+  Wanted wanted;
+  wanted.name = wanted.target = question.target;
+  if (const auto digest = digest_in_path(question.path)) {
+    wanted.cls = Class::kDigest;
+    wanted.digest = digest;
+    wanted.digest_source = DigestSource::kUrl;
+  }
+  return at_once(Serve{std::move(wanted), {}});
 }
 
 }  // namespace entrepot::resolver

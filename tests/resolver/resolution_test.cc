@@ -7,24 +7,49 @@
 namespace entrepot::resolver {
 namespace {
 
+Wanted generic(const std::string& path) {
+  Question question;
+  question.path = path;
+  question.target = path + "?q";
+  Step step = resolve(Format::kGeneric, question)->advance({});
+  return std::get<Serve>(step).wanted;
+}
+
 TEST(Resolution, PathWithADigestIsOfClassDigest) {
   const std::string hex(64, 'a');
   for (const std::string& path :
        {"/v2/a/blobs/sha256:" + hex, "/v2/a/manifests/sha256:" + hex, "/x/by-hash/SHA256/" + hex}) {
-    const Classified classified = classify(Format::kGeneric, path);
-    EXPECT_EQ(classified.cls, Class::kDigest) << path;
-    ASSERT_TRUE(classified.digest) << path;
-    EXPECT_EQ(classified.digest->hex(), hex) << path;
+    const Wanted wanted = generic(path);
+    EXPECT_EQ(wanted.cls, Class::kDigest) << path;
+    ASSERT_TRUE(wanted.digest) << path;
+    EXPECT_EQ(wanted.digest->hex(), hex) << path;
+    EXPECT_EQ(wanted.digest_source, DigestSource::kUrl) << path;
   }
 }
 
-TEST(Resolution, GenericPathsAreMutable) {
+TEST(Resolution, GenericPathsAreMutableAndKeyedByWhatIsAsked) {
   for (const char* path :
        {"/", "", "/firmware/latest.bin", "/v2/a/manifests/latest", "/v2/a/blobs/sha256:aaaa"}) {
-    const Classified classified = classify(Format::kGeneric, path);
-    EXPECT_EQ(classified.cls, Class::kMutable) << path;
-    EXPECT_FALSE(classified.digest) << path;
+    const Wanted wanted = generic(path);
+    EXPECT_EQ(wanted.cls, Class::kMutable) << path;
+    EXPECT_FALSE(wanted.digest) << path;
+    EXPECT_EQ(wanted.name, std::string(path) + "?q");
+    EXPECT_EQ(wanted.target, std::string(path) + "?q");
   }
+}
+
+TEST(Resolution, WithoutADocumentNothingIsSaid) {
+  const auto refusal = [](const Found& found) { return std::get<Refuse>(*without(found, "Release")); };
+  Found found;
+  found.trouble = "connection refused";
+  EXPECT_EQ(refusal(found).status, 502);
+  EXPECT_NE(refusal(found).detail.find("connection refused"), std::string::npos);
+  found.status = 404;
+  EXPECT_EQ(refusal(found).status, 404);
+  found.status = 200;
+  EXPECT_EQ(refusal(found).error, "malformed-index");
+  found.document = std::make_shared<int>(1);
+  EXPECT_FALSE(without(found, "Release"));
 }
 
 // RFC 8246: what never changes says so.
@@ -42,6 +67,8 @@ TEST(Resolution, OtherClassesLeaveCacheControlToTheUpstream) {
 
 TEST(Resolution, FormatsAndClassesHaveNames) {
   EXPECT_EQ(to_string(Format::kGeneric), "generic");
+  EXPECT_EQ(format_named("generic"), Format::kGeneric);
+  EXPECT_EQ(format_named("floppy"), std::nullopt);
   EXPECT_EQ(to_string(Class::kDigest), "digest");
   EXPECT_EQ(to_string(Class::kVersioned), "versioned");
   EXPECT_EQ(to_string(Class::kMutable), "mutable");

@@ -206,24 +206,43 @@ TEST_F(Routing, UpstreamPath) {
   }
 }
 
-TEST_F(Routing, UpstreamPathOfARepositoryJoinsWithOneSlash) {
+TEST_F(Routing, ARepositoryIsAskedForWhatStandsBehindItsLocationAndItsBase) {
   const Passed kTable[] = {
       {"/maven/", "http://a/libs", "/maven/com/x.jar", "/libs/com/x.jar"},
       {"/maven/", "http://a/libs/", "/maven/com/x.jar", "/libs/com/x.jar"},
       {"/maven", "http://a/libs/", "/maven/com/x.jar?y", "/libs/com/x.jar?y"},
       {"/maven", "http://a/libs", "/maven/com/x.jar", "/libs/com/x.jar"},
-      {"/maven", "http://a/libs", "/maven", "/libs"},
+      {"/maven", "http://a/libs", "/maven", "/libs/"},
       {"/maven/", "http://a/", "/maven/com/x.jar", "/com/x.jar"},
-      {"/maven/", "http://a", "/maven/com/x.jar", "/maven/com/x.jar"},
+      {"/maven/", "http://a", "/maven/com/x.jar", "/com/x.jar"},
+      {"/maven/", "http://a/b", "/maven/%41%20d//e%2Ff.jar", "/b/%41%20d//e%2Ff.jar"},
+      {"/maven/", "http://a/b", "/maven/c/../%41%20d//e.jar", "/b/A%20d/e.jar"},
+      {"/maven/", "http://a/b", "/maven/c/%2e%2e/d.jar", "/b/d.jar"},
+      {"/maven/", "http://a/b", "/maven/c%2F..%2Fd.jar", "/b/d.jar"},
+      {"= /maven/x.jar", "http://a/b", "/maven/x.jar", "/b/x.jar"},
   };
   for (const Passed& row : kTable) {
     const auto server =
         good_server("location " + std::string(row.location) + " { repository r; }",
                     "repository r { format generic; proxy_pass " + std::string(row.pass) + "; }");
     const Location& location = server->locations.at(0);
-    EXPECT_EQ(upstream_path(location, *location.repository->proxy_pass, row.target), row.expected)
+    EXPECT_EQ(behind_base(*location.repository->proxy_pass, repository_target(location, row.target)),
+              row.expected)
         << row.location << " " << row.pass << " " << row.target;
   }
+}
+
+TEST_F(Routing, APathWithinARepositoryBeginsWithASlash) {
+  const auto within = [this](const std::string& location, std::string_view path) {
+    const auto server = good_server("location " + location + " { repository r; }",
+                                    "repository r { format generic; proxy_pass http://a; }");
+    return path_within(server->locations.at(0), path);
+  };
+  EXPECT_EQ(within("/maven/", "/maven/com/x.jar"), "/com/x.jar");
+  EXPECT_EQ(within("/maven", "/maven/com/x.jar"), "/com/x.jar");
+  EXPECT_EQ(within("/maven", "/maven"), "/");
+  EXPECT_EQ(within("/", "/x"), "/x");
+  EXPECT_EQ(within("= /maven/x.jar", "/maven/x.jar"), "/x.jar");
 }
 
 }  // namespace

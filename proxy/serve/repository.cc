@@ -1,0 +1,281 @@
+// A request to a repository: the resolver says step by step what is needed to know what answers; here it is
+// had.
+#include <algorithm>
+
+#include "proxy/config/routing.h"
+#include "proxy/serve/handler.h"
+#include "proxy/serve/whole_content.h"
+#include "resolver/fields.h"
+#include "resolver/freshness.h"
+
+namespace entrepot::serve {
+
+using cache::FillPhase;
+
+namespace {
+
+constexpr int kMaxSteps = 64;  // of one request: a resolver that asks on and on is a fault of ours
+
+std::string joined_accept(const http::Request& request) {
+  std::string all;
+  for (const auto& field : request.fields) {
+    if (field.name != "accept") continue;
+    if (!all.empty()) all.append(", ");
+    all.append(field.value);
+  }
+  return all;
+}
+
+// What stands in the cache for a document made of these, with that.
+std::string made_from(const std::vector<Digest>& sources, const std::string& made_with) {
+  std::string text = made_with;
+  for (const Digest& digest : sources) text.append(" ").append(digest.str());
+  return sha256(std::as_bytes(std::span(text))).hex().substr(0, 40);
+}
+
+}  // namespace
+
+resolver::Question Handler::question_of(const http::Stream& stream, const Asked& asked) {
+  const config::Location& location = *asked.place->location;
+  resolver::Question question;
+  question.path = config::path_within(location, asked.path.path());
+  question.target = config::repository_target(location, stream.request().target);
+  question.accept = joined_accept(stream.request());
+  question.base = asked.place->public_url;
+  return question;
+}
+
+io::Task<void> Handler::serve_repository(http::Stream& stream, std::unique_ptr<Asked> asked) {
+  const resolver::Question question = question_of(stream, *asked);
+  const auto resolution = resolver::resolve(asked->place->repository->format, question);
+  resolver::Input input;
+  for (int i = 0; i < kMaxSteps; ++i) {
+    resolver::Step step = resolution->advance(input);
+    if (auto* fetch = std::get_if<resolver::Fetch>(&step)) {
+      input = co_await find_document(stream, *asked, std::move(*fetch));
+    } else if (auto* probe = std::get_if<resolver::Probe>(&step)) {
+      input = co_await find_fields(stream, *asked, std::move(probe->wanted));
+    } else {
+      co_await conclude(stream, std::move(asked), std::move(step), question.target);
+      co_return;
+    }
+  }
+  refuse(stream, asked->place, 500, "internal", "the request could not be resolved");
+}
+
+io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Step step,
+                                 std::string target) {
+  if (auto* serve = std::get_if<resolver::Serve>(&step)) {
+    asked->extra = std::move(serve->extra);
+    want(*asked, std::move(serve->wanted));
+    co_await serve_cached(stream, std::move(asked));
+  } else if (auto* derive = std::get_if<resolver::Derive>(&step)) {
+    co_await serve_derived(stream, std::move(asked), std::move(*derive));
+  } else if (auto* give = std::get_if<resolver::Give>(&step)) {
+    serve_given(stream, *asked, *give);
+  } else if (auto* refusal = std::get_if<resolver::Refuse>(&step)) {
+    if (refusal->status >= 500)
+      tools_.log_error(std::string(stream.request().target) + ": " + refusal->detail);
+    refuse(stream, asked->place, refusal->status, refusal->error, refusal->detail);
+  } else {
+    asked->wanted.target = std::move(target);
+    co_await serve_pass(stream, std::move(asked), CacheStatus::kBypass);
+  }
+}
+
+// The whole content of what is wanted, stored on its way.
+io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked, resolver::Wanted wanted) {
+  Asked own;
+  own.place = asked.place;
+  own.site = asked.site;
+  own.path = asked.path;
+  own.at = asked.at;
+  own.for_ourselves = true;
+  want(own, std::move(wanted));
+  Outcome outcome = co_await find(stream, own);
+  Whole whole;
+  whole.trouble = outcome.trouble;
+  if (outcome.kind == Outcome::Kind::kFilling) {
+    const auto& fill = outcome.following->watch->fill();
+    while (fill->phase() == FillPhase::kBody) co_await outcome.following->news.wait();
+    auto response = resolver::StoredResponse::decode(outcome.metadata);
+    if (fill->phase() == FillPhase::kComplete && response) {
+      whole.blob = fill->blob();
+      whole.response = std::move(*response);
+    } else {
+      whole.trouble = fill->reason();
+    }
+  } else if (outcome.kind == Outcome::Kind::kStored) {
+    whole.blob = outcome.stored->blob;
+    whole.response = std::move(*outcome.response);
+  } else if (outcome.kind == Outcome::Kind::kPassed && outcome.exchange) {
+    whole.response.status = outcome.exchange->received_head().status;
+    whole.response.fields = outcome.exchange->received_head().fields;
+    whole.trouble = "the upstream answered " + std::to_string(whole.response.status);
+    if (whole.response.status == 200) {
+      whole.response.status = 0;
+      whole.trouble = "the upstream does not allow it to be stored";
+    }
+  }
+  whole.status = whole.blob || whole.response.status != 200 ? whole.response.status : 0;
+  if (!whole.blob && outcome.kind != Outcome::Kind::kPassed) whole.status = 0;
+  const std::time_t now = tools_.loop.wall_seconds();
+  const int64_t left =
+      resolver::freshness_lifetime(whole.response) - resolver::current_age(whole.response, now);
+  constexpr int64_t kLeastSeconds = 2;  // a stale one is not asked for again at once
+  asked.fresh_until = std::min<std::time_t>(asked.fresh_until, now + std::max(left, kLeastSeconds));
+  co_return whole;
+}
+
+io::Task<resolver::Found> Handler::find_document(http::Stream& stream, Asked& asked, resolver::Fetch fetch) {
+  Whole whole = co_await find_whole(stream, asked, std::move(fetch.wanted));
+  resolver::Found found;
+  found.status = whole.status;
+  found.fields = whole.response.fields;
+  found.trouble = whole.trouble;
+  if (whole.status != 200) co_return found;
+  const auto digest = whole.blob->digest();
+  if (digest) found.document = tools_.documents.find(*digest, fetch.kind);
+  if (found.document) co_return found;
+  auto job = [blob = whole.blob, parse = std::move(fetch.parse)]() -> resolver::Document {
+    const auto content = read_whole(*blob);
+    return content ? parse(std::as_bytes(std::span(*content))) : nullptr;
+  };
+  found.document = co_await tools_.pool.run(tools_.loop, std::move(job));
+  if (digest && found.document)
+    tools_.documents.keep(*digest, fetch.kind, found.document, whole.blob->length_bytes());
+  co_return found;
+}
+
+// The fields that a HEAD brings, remembered for their lifetime, and beyond it while the upstream is in
+// trouble.
+io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& asked, resolver::Wanted wanted) {
+  Asked own;
+  own.place = asked.place;
+  own.site = asked.site;
+  own.path = asked.path;
+  own.at = asked.at;
+  own.for_ourselves = true;
+  want(own, std::move(wanted));
+  const auto cache = asked.place->cache;
+  const std::time_t now = tools_.loop.wall_seconds();
+  auto look = [cache, name = own.name] { return cache->lookup(name); };
+  const std::optional<cache::StoredName> stored = co_await tools_.pool.run(tools_.loop, std::move(look));
+  auto response = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
+  const auto answer_with = [&](const resolver::StoredResponse& known) {
+    const int64_t left = resolver::freshness_lifetime(known) - resolver::current_age(known, now);
+    asked.fresh_until = std::min<std::time_t>(asked.fresh_until, now + std::max<int64_t>(left, 2));
+    return resolver::Found{known.status, known.fields, nullptr, {}};
+  };
+  if (response && resolver::is_fresh(*response, now)) co_return answer_with(*response);
+
+  const fill::Origin origin = origin_of(stream, own, true);
+  std::string trouble = "no server of the upstream group is up";
+  for (const auto* server : fill::servers_in_order(*origin.pass->upstream, 0)) {
+    upstream::Exchange exchange = tools_.client.start(fill::make_request(origin, *server, "HEAD", {}));
+    Result<const upstream::UpstreamHead*> head = co_await exchange.head();
+    if (!head) {
+      trouble = exchange.detail();
+      continue;
+    }
+    const int status = (*head)->status;
+    trouble = "the upstream answered " + std::to_string(status);
+    if (status >= 500 || status == 429) break;
+    resolver::StoredResponse fresh;
+    fresh.status = status;
+    fresh.fields = resolver::store_fields((*head)->fields);
+    fresh.request_time = now;
+    fresh.response_time = tools_.loop.wall_seconds();
+    fresh.age_seconds = resolver::age_value((*head)->fields);
+    fresh.conf_lifetime_seconds = fill::lifetime_in_repository(*asked.place->conf, own.wanted.cls, status);
+    if (status == 200 || status == 404) cache->put_response(own.name, fresh.encode(), std::nullopt);
+    co_return answer_with(fresh);
+  }
+  if (response && response->status == 200) co_return answer_with(*response);
+  resolver::Found nothing;
+  nothing.trouble = std::move(trouble);
+  co_return nothing;
+}
+
+// A document made of others: what was made before of the same ones is still right.
+io::Task<void> Handler::serve_derived(http::Stream& stream, std::unique_ptr<Asked> asked,
+                                      resolver::Derive derive) {
+  std::vector<std::shared_ptr<cache::Blob>> blobs;
+  std::vector<Digest> digests;
+  Whole first;
+  for (auto& source : derive.sources) {
+    Whole whole = co_await find_whole(stream, *asked, std::move(source));
+    const auto digest = whole.status == 200 ? whole.blob->digest() : std::nullopt;
+    if (!digest) {
+      if (first.status != 200) first = std::move(whole);
+      continue;
+    }
+    blobs.push_back(whole.blob);
+    digests.push_back(*digest);
+    if (first.status != 200) first = std::move(whole);
+  }
+  if (blobs.empty()) {
+    const bool absent = first.status == 404 || first.status == 410;
+    if (absent) co_return refuse(stream, asked->place, 404, "not-found", "the upstream has no such document");
+    if (first.status == 401 || first.status == 403)
+      co_return refuse(stream, asked->place, first.status, "upstream-refuses", first.trouble);
+    co_return refuse_upstream(stream, asked->place, Error::kBadStatus, first.trouble);
+  }
+  resolver::Wanted wanted;
+  wanted.name = derive.name;
+  want(*asked, std::move(wanted));
+  const auto cache = asked->place->cache;
+  const std::string etag = "\"" + made_from(digests, derive.made_with) + "\"";
+  Outcome outcome;
+  outcome.kind = Outcome::Kind::kStored;
+  outcome.status = CacheStatus::kHit;
+  for (const bool made : {false, true}) {
+    outcome.generation = cache->generation(asked->hash);
+    auto look = [cache, name = asked->name] { return cache->lookup(name); };
+    outcome.stored = co_await tools_.pool.run(tools_.loop, std::move(look));
+    if (outcome.stored) outcome.response = resolver::StoredResponse::decode(outcome.stored->metadata);
+    if (outcome.stored && outcome.stored->blob && outcome.response &&
+        resolver::find(outcome.response->fields, "etag") == etag) {
+      asked->settled = made;
+      outcome.response->conf_lifetime_seconds = 365 * 86400;  // what it was made of sets the limit
+      co_return serve_stored(stream, *asked, outcome);
+    }
+    if (made) break;
+    outcome.status = CacheStatus::kMiss;
+    resolver::StoredResponse response;
+    response.fields = {
+        {"content-type", derive.content_type.empty()
+                             ? std::string(resolver::find(first.response.fields, "content-type"))
+                             : derive.content_type},
+        {"etag", etag}};
+    for (const std::string_view kept : {"cache-control", "last-modified"}) {
+      const auto value = resolver::find(first.response.fields, kept);
+      if (!value.empty()) response.fields.emplace_back(kept, value);
+    }
+    response.request_time = response.response_time = tools_.loop.wall_seconds();
+    auto job = [cache, name = asked->name, response, blobs, make = derive.make] {
+      return make_and_store(*cache, name, response, blobs, make);
+    };
+    const MadeContent outcome_of_making = co_await tools_.pool.run(tools_.loop, std::move(job));
+    if (outcome_of_making == MadeContent::kMalformed) {
+      tools_.log_error(asked->name.text + ": the upstream's document is malformed");
+      co_return refuse(stream, asked->place, 502, "malformed-index", "the upstream's document is malformed");
+    }
+  }
+  refuse(stream, asked->place, 503, "no-storage", "what was made for this request could not be stored");
+}
+
+void Handler::serve_given(http::Stream& stream, const Asked& asked, const resolver::Give& give) {
+  fields_.clear();
+  for (const auto& [name, value] : give.fields)
+    fields_.push_back({stream.keep(name), stream.keep(value), true});
+  const std::string_view body = stream.keep(give.body);
+  if (give.status != 204)
+    fields_.push_back({"content-length", stream.keep(std::to_string(body.size())), true});
+  fields_.push_back({"date", date_text(stream), true});
+  add_configured(stream, *asked.place, give.status);
+  const http::ResponseHead head{give.status, fields_, body.size()};
+  stream.respond(head, std::as_bytes(std::span(body.data(), body.size())), nullptr);
+}
+
+}  // namespace entrepot::serve
