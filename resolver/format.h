@@ -24,5 +24,10 @@ std::string_view to_string(Class cls) noexcept;  // "digest", "versioned", "muta
 
 // formats/*.cc
 std::unique_ptr<Resolution> resolve_generic(const Question& question);
+std::unique_ptr<Resolution> resolve_oci(const Question& question);
+std::unique_ptr<Resolution> resolve_maven(const Question& question);
+std::unique_ptr<Resolution> resolve_npm(const Question& question);
+std::unique_ptr<Resolution> resolve_pypi(const Question& question);
+std::unique_ptr<Resolution> resolve_apt(const Question& question);
 
 }  // namespace entrepot::resolver

@@ -13,9 +13,11 @@ struct Row {
   std::unique_ptr<Resolution> (*resolve)(const Question& question);
 };
 constexpr Row kFormats[] = {
-    {Format::kGeneric, "generic", false, resolve_generic},
+    {Format::kGeneric, "generic", false, resolve_generic}, {Format::kOci, "oci", true, resolve_oci},
+    {Format::kMaven, "maven", false, resolve_maven},       {Format::kNpm, "npm", true, resolve_npm},
+    {Format::kPypi, "pypi", true, resolve_pypi},           {Format::kApt, "apt", false, resolve_apt},
 };
-constexpr std::string_view kNames = "generic";
+constexpr std::string_view kNames = "generic, oci, maven, npm, pypi or apt";
 
 // An enumerator without a row would be a broken build: the first row stands in for none.
 constexpr const Row& row_of(Format format) noexcept {

@@ -3,7 +3,7 @@
 //
 //   auto resolution = resolve(format, question);
 //   Step step = resolution->advance({});
-//   while it is a Fetch or a Probe: find out, then step = resolution->advance(input)
+//   while it is a Fetch, a Probe or a Recall: find out, then step = resolution->advance(input)
 //   the other steps end it: they say what the client is given
 //
 // A Resolution belongs to one request and one thread.
@@ -26,10 +26,11 @@ namespace entrepot::resolver {
 
 // What a client asks of a repository.
 struct Question {
-  std::string path;    // within the repository: decoded once, normalised, begins with '/'
-  std::string target;  // the same as it is to be sent upstream: escaped, with its query
-  std::string accept;  // the Accept field, its values joined; empty: none
-  std::string base;    // where clients find this repository: "https://edge.example.com/npm"
+  std::string path;      // within the repository: decoded once, normalised, begins with '/'
+  std::string target;    // the same as it is to be sent upstream: escaped, with its query
+  std::string accept;    // the Accept field, its values joined; empty: none
+  std::string base;      // where clients find this repository: "https://edge.example.com/npm"
+  std::string upstream;  // where its upstream is: "https://registry.npmjs.org"; neither ends in a slash
 };
 
 // One answer of an upstream: how the cache knows it, and how it is asked for.
@@ -41,11 +42,13 @@ struct Wanted {
   Class cls = Class::kMutable;
   std::optional<Digest> digest;  // what its bytes must have
   DigestSource digest_source = DigestSource::kNone;
+  bool only_stored = false;  // nobody can be asked for it: what is stored, or nothing
 };
 
 // A document, read: made once for each content by a Parse, on whichever thread; immutable.
 using Document = std::shared_ptr<const void>;
-using Parse = std::function<Document(std::span<const std::byte> bytes)>;  // null: it is malformed
+// Null: it is malformed.
+using Parse = std::function<Document(std::span<const std::byte> bytes, std::string_view content_type)>;
 // The content of documents that were asked for, in order; nullopt: one of them is malformed.
 using Make = std::function<std::optional<std::string>(std::span<const std::string_view> contents)>;
 
@@ -62,11 +65,22 @@ struct Probe {
   Wanted wanted;
 };
 
+// What was noted under a name of the repository's space. Answered by `Found`, its fields the notes.
+struct Recall {
+  std::string name;
+};
+
 // -- steps that end --
 
+struct Note {
+  std::string name;  // of the list
+  std::string key, value;
+};
 struct Serve {
   Wanted wanted;
-  Fields extra;  // fields that the client gets besides
+  Fields extra{};               // fields that the client gets besides
+  std::optional<Note> note{};   // to be recalled by requests to come
+  std::vector<Wanted> ahead{};  // what is likely to be asked for next: `prefetch` brings it in
 };
 // A document made of others, stored under its own name for as long as they stay what they are.
 struct Derive {
@@ -89,9 +103,9 @@ struct Refuse {
 // Not ours to answer: to the upstream and back, unstored.
 struct Pass {};
 
-using Step = std::variant<Fetch, Probe, Serve, Derive, Give, Refuse, Pass>;
+using Step = std::variant<Fetch, Probe, Recall, Serve, Derive, Give, Refuse, Pass>;
 
-// What came of a Fetch or a Probe.
+// What came of a step that asks.
 struct Found {
   int status = 0;     // 200, 404, ...; 0: nobody answered and nothing is stored
   Fields fields;      // of the answer

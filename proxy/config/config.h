@@ -109,6 +109,9 @@ struct Repository {
   Format format = Format::kGeneric;
   std::string root;                     // local; or
   std::optional<ProxyPass> proxy_pass;  // remote
+  // Where indexes may send for files, besides the upstream's own host: "files.example.com", "[::1]:8080".
+  std::vector<std::string> file_hosts;
+  bool prefetch = false;  // what a manifest names is brought in before it is asked for
   Shared shared;
 };
 

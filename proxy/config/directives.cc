@@ -84,7 +84,10 @@ constexpr Row kRows[] = {
     {"proxy_cache_lock_age", kProxy, 1, 1, false, false, set::proxy_cache_lock, "proxy_cache_lock_age TIME;"},
     {"repository", kHttp, 1, 1, true, true, set::repository, "repository NAME { ... }"},
     {"repository", kLocation, 1, 1, false, false, set::repository, "repository NAME;"},
-    {"format", kRepository, 1, 1, false, false, set::format, "format generic;"},
+    {"format", kRepository, 1, 1, false, false, set::format, "format generic | oci | maven | npm | pypi | apt;"},
+    {"file_hosts", kRepository, 1, kMany, false, true, set::file_hosts, "file_hosts HOST[:PORT] ...;"},
+    {"prefetch", kRepository, 1, 1, false, false, set::prefetch, "prefetch on | off;"},
+    {"public_url", kLocation, 1, 1, false, false, set::public_url, "public_url http[s]://HOST[:PORT][/PATH];"},
 };
 // clang-format on
 

@@ -45,18 +45,6 @@ std::optional<Url> split_url(const std::string& text) {
   return url;
 }
 
-Failure check_repository(Scope& scope, const Directive& directive, const RepositoryDraft& draft) {
-  const Word& name = directive.arguments[0];
-  const bool local = draft.shared.root.has_value(), remote = draft.pass.has_value();
-  if (!draft.format) {
-    return scope.draft.error(directive, name, fmt::format("no \"format\" in repository \"{}\"", name.text),
-                             "format generic;");
-  }
-  if (local != remote) return std::nullopt;
-  const char* what = local ? "both \"root\" and \"proxy_pass\"" : "neither \"root\" nor \"proxy_pass\"";
-  return scope.draft.error(directive, name, fmt::format("{} in repository \"{}\"", what, name.text));
-}
-
 }  // namespace
 
 Failure upstream(Scope& scope, const Directive& directive) {
@@ -166,38 +154,6 @@ Failure proxy_ssl_verify(Scope& scope, const Directive& directive) {
 
 Failure proxy_ssl_trusted_certificate(Scope& scope, const Directive& directive) {
   return read_file(scope, directive, scope.shared().proxy_ssl_trusted_certificate);
-}
-
-// A block in http makes one, a line in a location names one.
-Failure repository(Scope& scope, const Directive& directive) {
-  const Word& name = directive.arguments[0];
-  if (scope.location) {
-    scope.location->repository = at(directive, name);
-    return std::nullopt;
-  }
-  for (const RepositoryDraft& other : scope.draft.repositories) {
-    if (other.name != name.text) continue;
-    return scope.draft.error(directive, name, fmt::format("duplicate repository \"{}\"", name.text));
-  }
-  RepositoryDraft draft;
-  draft.name = name.text;
-  Scope inner = scope;
-  inner.context = kRepository;
-  inner.repository = &draft;
-  if (auto failed = read_block(inner, directive.block)) return failed;
-  if (auto failed = check_repository(scope, directive, draft)) return failed;
-  scope.draft.repositories.push_back(std::move(draft));
-  return std::nullopt;
-}
-
-Failure format(Scope& scope, const Directive& directive) {
-  const Word& word = directive.arguments[0];
-  scope.repository->format = resolver::format_named(word.text);
-  if (!scope.repository->format) {
-    return scope.draft.error(directive, word, fmt::format("unknown format \"{}\"", word.text),
-                             std::string(resolver::format_names()));
-  }
-  return std::nullopt;
 }
 
 }  // namespace entrepot::config::set

@@ -98,7 +98,10 @@ struct ServerDraft {
 
 struct RepositoryDraft {
   std::string name;
+  Reference where;
   std::optional<Format> format;
+  std::vector<std::string> file_hosts;
+  std::optional<bool> prefetch;
   std::optional<PassDraft> pass;
   SharedDraft shared;
 };
@@ -180,7 +183,9 @@ Setter root, return_, add_header, access_log, log_format, keepalive_timeout, cli
     send_timeout, types, default_type;
 // directives_proxy.cc
 Setter upstream, upstream_server, keepalive, proxy_pass, proxy_set_header, proxy_connect_timeout,
-    proxy_read_timeout, proxy_ssl_verify, proxy_ssl_trusted_certificate, repository, format;
+    proxy_read_timeout, proxy_ssl_verify, proxy_ssl_trusted_certificate;
+// directives_repository.cc
+Setter repository, format, file_hosts, prefetch, public_url;
 // directives_cache.cc
 Setter proxy_cache_path, proxy_cache, proxy_cache_key, proxy_cache_valid, slice, proxy_cache_lock;
 

@@ -148,6 +148,8 @@ class Finisher {
     auto repository = std::make_shared<Repository>();
     repository->name = draft.name;
     repository->format = *draft.format;
+    repository->file_hosts = draft.file_hosts;
+    repository->prefetch = draft.prefetch.value_or(false);
     repository->root = draft.shared.root.value_or("");  // before it could inherit one
     if (auto failed = find_upstream(draft.pass, repository->proxy_pass)) return failed;
     inherit(draft.shared, draft_.http);
@@ -221,8 +223,20 @@ class Finisher {
       location.repository = found->second;
     }
     if (auto failed = make_shared_part(draft.shared, location.shared)) return failed;
+    if (auto failed = check_resolvable(draft, location)) return failed;
     server.locations.push_back(std::move(location));
     return std::nullopt;
+  }
+
+  // What a format needs to know it finds in documents, and these are had through a cache.
+  Failure check_resolvable(const LocationDraft& draft, const Location& location) {
+    const Repository* repository = location.repository.get();
+    if (!repository || !repository->proxy_pass || repository->format == Format::kGeneric) return std::nullopt;
+    if (repository->shared.proxy_cache || location.shared.proxy_cache) return std::nullopt;
+    return draft_.error(*draft.repository,
+                        fmt::format("repository \"{}\" of format {} has no \"proxy_cache\"", repository->name,
+                                    resolver::to_string(repository->format)),
+                        "proxy_cache ZONE; in the repository, or above it");
   }
 
   // What is said of one address in several servers must agree: it is one socket.

@@ -1,8 +1,10 @@
 // A request that the hot table could not answer: the index, a running fill, or a new one.
 #include <algorithm>
 
+#include "proxy/config/routing.h"
 #include "proxy/serve/handler.h"
 #include "proxy/serve/range.h"
+#include "proxy/upstream/target.h"
 #include "resolver/freshness.h"
 #include "resolver/resolution.h"
 
@@ -74,11 +76,34 @@ bool is_verified(const std::optional<cache::StoredName>& stored) {
 
 }  // namespace
 
-void Handler::want(Asked& asked, resolver::Wanted wanted) const {
+void Handler::want(Asked& asked, resolver::Wanted wanted) {
   asked.name = {asked.place->space, wanted.name};
   asked.hash = cache::name_hash(asked.name.space, asked.name.text);
   asked.wanted = std::move(wanted);
   asked.was_stored = asked.settled = false;
+  asked.barred.clear();
+  if (asked.wanted.only_stored) asked.barred = "it is not stored, and no index says where it is";
+  if (!asked.wanted.url.empty()) place_url(asked);
+}
+
+// A URL that an index names: below the repository's own base it is a target like any other. Elsewhere only on
+// the hosts that the conf allows: an index must not send the edge wherever it likes.
+void Handler::place_url(Asked& asked) {
+  const config::Repository& repository = *asked.place->repository;
+  const config::ProxyPass& pass = *asked.place->pass;
+  const std::string base = (pass.https ? "https://" : "http://") + pass.host + config::behind_base(pass, "");
+  std::string& url = asked.wanted.url;
+  if (url.starts_with(base + "/")) {
+    asked.wanted.target = url.substr(base.size());
+    url.clear();
+    return;
+  }
+  const auto target = upstream::parse_target(url);
+  const auto allows = [&target](const std::string& host) {
+    return target && (host == target->host || host == target->authority);
+  };
+  if (std::any_of(repository.file_hosts.begin(), repository.file_hosts.end(), allows)) return;
+  asked.barred = "the index names a host that \"file_hosts\" does not allow: " + url;
 }
 
 io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked) {
@@ -146,6 +171,11 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
         stale->stored = stored;
         stale->response = response;
         stale->generation = generation;
+      }
+      if (!asked.barred.empty()) {
+        outcome.error = Error::kBadStatus;
+        outcome.trouble = asked.barred;
+        break;
       }
       if (head_only) {  // a HEAD never costs a whole fetch
         outcome.kind = Outcome::Kind::kHead;

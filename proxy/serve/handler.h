@@ -77,6 +77,7 @@ class Handler final : public http::RequestHandler {
     std::time_t at = 0;
     std::time_t fresh_until = std::numeric_limits<std::time_t>::max();  // of what the resolution rests on
     bool was_stored = false;  // something stale was stored when this request came
+    std::string barred;       // why it may not be asked for; empty: it may
     bool settled = false;     // since then the upstream has confirmed it, or named bytes that are stored
   };
   // A reader of a fill.
@@ -128,7 +129,8 @@ class Handler final : public http::RequestHandler {
 
   // cached.cc
   io::Task<void> serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked);
-  void want(Asked& asked, resolver::Wanted wanted) const;
+  static void want(Asked& asked, resolver::Wanted wanted);
+  static void place_url(Asked& asked);
   io::Task<Outcome> find(http::Stream& stream, Asked& asked);
   bool usable(const http::Stream& stream, const Asked& asked, const cache::StoredName& stored,
               const resolver::StoredResponse& response) const;
@@ -152,6 +154,8 @@ class Handler final : public http::RequestHandler {
   io::Task<Whole> find_whole(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
   io::Task<resolver::Found> find_document(http::Stream& stream, Asked& asked, resolver::Fetch fetch);
   io::Task<resolver::Found> find_fields(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
+  io::Task<resolver::Found> recall_notes(const Asked& asked, std::string name);
+  io::Task<void> take_note(const Asked& asked, resolver::Note note);
   io::Task<void> serve_derived(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Derive derive);
   void serve_given(http::Stream& stream, const Asked& asked, const resolver::Give& give);
 

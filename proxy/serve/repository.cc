@@ -42,6 +42,8 @@ resolver::Question Handler::question_of(const http::Stream& stream, const Asked&
   question.target = config::repository_target(location, stream.request().target);
   question.accept = joined_accept(stream.request());
   question.base = asked.place->public_url;
+  const config::ProxyPass& pass = *asked.place->pass;
+  question.upstream = (pass.https ? "https://" : "http://") + pass.host + config::behind_base(pass, "");
   return question;
 }
 
@@ -55,6 +57,8 @@ io::Task<void> Handler::serve_repository(http::Stream& stream, std::unique_ptr<A
       input = co_await find_document(stream, *asked, std::move(*fetch));
     } else if (auto* probe = std::get_if<resolver::Probe>(&step)) {
       input = co_await find_fields(stream, *asked, std::move(probe->wanted));
+    } else if (auto* recall = std::get_if<resolver::Recall>(&step)) {
+      input = co_await recall_notes(*asked, std::move(recall->name));
     } else {
       co_await conclude(stream, std::move(asked), std::move(step), question.target);
       co_return;
@@ -67,6 +71,7 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
                                  std::string target) {
   if (auto* serve = std::get_if<resolver::Serve>(&step)) {
     asked->extra = std::move(serve->extra);
+    if (serve->note) co_await take_note(*asked, std::move(*serve->note));
     want(*asked, std::move(serve->wanted));
     co_await serve_cached(stream, std::move(asked));
   } else if (auto* derive = std::get_if<resolver::Derive>(&step)) {
@@ -135,16 +140,47 @@ io::Task<resolver::Found> Handler::find_document(http::Stream& stream, Asked& as
   found.trouble = whole.trouble;
   if (whole.status != 200) co_return found;
   const auto digest = whole.blob->digest();
-  if (digest) found.document = tools_.documents.find(*digest, fetch.kind);
+  const std::string type(resolver::find(whole.response.fields, "content-type"));
+  const std::string kind = fetch.kind + " " + type;
+  if (digest) found.document = tools_.documents.find(*digest, kind);
   if (found.document) co_return found;
-  auto job = [blob = whole.blob, parse = std::move(fetch.parse)]() -> resolver::Document {
+  auto job = [blob = whole.blob, parse = std::move(fetch.parse), type]() -> resolver::Document {
     const auto content = read_whole(*blob);
-    return content ? parse(std::as_bytes(std::span(*content))) : nullptr;
+    return content ? parse(std::as_bytes(std::span(*content)), type) : nullptr;
   };
   found.document = co_await tools_.pool.run(tools_.loop, std::move(job));
   if (digest && found.document)
-    tools_.documents.keep(*digest, fetch.kind, found.document, whole.blob->length_bytes());
+    tools_.documents.keep(*digest, kind, found.document, whole.blob->length_bytes());
   co_return found;
+}
+
+io::Task<resolver::Found> Handler::recall_notes(const Asked& asked, std::string name) {
+  auto look = [cache = asked.place->cache, at = cache::Name{asked.place->space, std::move(name)}] {
+    return cache->lookup(at);
+  };
+  const std::optional<cache::StoredName> stored = co_await tools_.pool.run(tools_.loop, std::move(look));
+  const auto notes = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
+  resolver::Found found;
+  found.status = notes ? 200 : 404;
+  if (notes) found.fields = notes->fields;
+  co_return found;
+}
+
+// A lost note costs a question upstream, no more: two that are taken at once need not both stay.
+io::Task<void> Handler::take_note(const Asked& asked, resolver::Note note) {
+  constexpr size_t kMaxNotes = 1000;
+  resolver::Found known = co_await recall_notes(asked, note.name);
+  resolver::Fields& notes = known.fields;
+  const auto same = [&note](const auto& field) { return field.first == note.key; };
+  if (const auto found = std::find_if(notes.begin(), notes.end(), same); found != notes.end()) {
+    if (found->second == note.value) co_return;
+    notes.erase(found);
+  }
+  notes.emplace_back(note.key, note.value);
+  if (notes.size() > kMaxNotes) notes.erase(notes.begin());
+  resolver::StoredResponse record;
+  record.fields = std::move(notes);
+  asked.place->cache->put_response({asked.place->space, note.name}, record.encode(), std::nullopt);
 }
 
 // The fields that a HEAD brings, remembered for their lifetime, and beyond it while the upstream is in

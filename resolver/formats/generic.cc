@@ -12,7 +12,7 @@ std::unique_ptr<Resolution> resolve_generic(const Question& question) {
     wanted.digest = digest;
     wanted.digest_source = DigestSource::kUrl;
   }
-  return at_once(Serve{std::move(wanted), {}});
+  return at_once(Serve{std::move(wanted)});
 }
 
 }  // namespace entrepot::resolver

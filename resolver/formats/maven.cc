@@ -1,0 +1,175 @@
+// maven: artifacts by version, held against their checksums; tokens and snapshots by what the metadata says;
+// sidecars of what is stored here, so that the pair never disagrees.
+#include "resolver/formats/maven_metadata.h"
+#include "resolver/formats/maven_path.h"
+#include "resolver/formats/maven_version.h"
+#include "resolver/resolution.h"
+
+namespace entrepot::resolver {
+
+namespace {
+
+constexpr std::string_view kSnapshot = "-SNAPSHOT";
+
+std::optional<DigestAlgorithm> algorithm_of(std::string_view sidecar) {
+  for (const auto algorithm :
+       {DigestAlgorithm::kSha1, DigestAlgorithm::kMd5, DigestAlgorithm::kSha256, DigestAlgorithm::kSha512}) {
+    if (to_string(algorithm) == sidecar) return algorithm;
+  }
+  return std::nullopt;
+}
+
+bool is_token(std::string_view version) {
+  return version == "[RELEASE]" || version == "[INTEGRATION]" || version == "LATEST" || version == "RELEASE";
+}
+
+Wanted by_path(std::string path, Class cls) {
+  Wanted wanted;
+  wanted.name = path;
+  wanted.target = std::move(path);
+  wanted.cls = cls;
+  return wanted;
+}
+
+Document read_metadata(std::span<const std::byte> bytes, std::string_view) {
+  auto metadata = parse_maven_metadata(bytes);
+  return metadata ? std::make_shared<const MavenMetadata>(std::move(*metadata)) : nullptr;
+}
+
+// "<hex>", perhaps with a file name behind it, as some tools write.
+Document read_sha1(std::span<const std::byte> bytes, std::string_view) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
+                              std::min<size_t>(bytes.size(), 40));
+  const auto digest = Digest::from_hex(DigestAlgorithm::kSha1, text);
+  return digest ? std::make_shared<const Digest>(*digest) : nullptr;
+}
+
+std::string checksum(DigestAlgorithm algorithm, std::string_view content) {
+  Hasher hasher(algorithm);
+  hasher.update(std::as_bytes(std::span(content)));
+  return hasher.finish().hex();
+}
+
+class MavenResolution final : public Resolution {
+ public:
+  explicit MavenResolution(const Question& question) : question_(question) {
+    path_ = parse_maven_path(question.path);
+    sidecar_ = algorithm_of(path_.sidecar);
+  }
+
+  Step advance(const Input& input) override {
+    switch (asked_) {
+      case Asked::kNothing:
+        return begin();
+      case Asked::kVersion:
+        return follow_token(*input);
+      case Asked::kBuild:
+        return follow_snapshot(*input);
+      case Asked::kChecksum:
+        return serve_artifact(*input);
+    }
+    return Pass{};
+  }
+
+ private:
+  enum class Asked : uint8_t { kNothing, kVersion, kBuild, kChecksum };
+
+  Step begin() {
+    if (path_.kind != MavenPath::Kind::kArtifact) return serve(by_path(target(), Class::kMutable));
+    if (is_token(path_.version)) {
+      asked_ = Asked::kVersion;
+      return Fetch{metadata("/" + path_.group_path + "/" + path_.artifact), "maven metadata", read_metadata};
+    }
+    return artifact();
+  }
+
+  static Wanted metadata(const std::string& folder) {
+    return by_path(folder + "/maven-metadata.xml", Class::kMutable);
+  }
+  std::string folder() const { return "/" + path_.group_path + "/" + path_.artifact + "/" + path_.version; }
+  // As it was sent, without the sidecar's ending; or what a token has become.
+  std::string target() const {
+    if (!resolved_.empty()) return resolved_;
+    std::string sent = question_.target.substr(0, question_.target.find('?'));
+    if (sidecar_) sent.resize(sent.size() - path_.sidecar.size() - 1);
+    return sent;
+  }
+
+  Step follow_token(const Found& found) {
+    if (auto refusal = without(found, "maven-metadata.xml")) return std::move(*refusal);
+    const auto& known = *static_cast<const MavenMetadata*>(found.document.get());
+    const auto version = resolve_maven_token(known, path_.version);
+    if (!version) return Refuse{404, "not-found", "maven-metadata.xml has no version for " + path_.version};
+    path_.version = path_.file_version = *version;
+    resolved_ = folder() + "/" + file_name(*version);
+    return artifact();
+  }
+
+  std::string file_name(const std::string& version) const {
+    const std::string classifier = path_.classifier.empty() ? "" : "-" + path_.classifier;
+    return path_.artifact + "-" + version + classifier + "." + path_.extension;
+  }
+
+  Step artifact() {
+    if (path_.file_version.ends_with(kSnapshot)) {
+      asked_ = Asked::kBuild;
+      return Fetch{metadata(folder()), "maven metadata", read_metadata};
+    }
+    if (sidecar_) return serve(by_path(target(), Class::kVersioned));  // of what is, or will be, stored here
+    asked_ = Asked::kChecksum;
+    Wanted sha1 = by_path(target() + ".sha1", Class::kMutable);
+    sha1.name = "upstream " + sha1.name;
+    return Fetch{std::move(sha1), "sha1", read_sha1};
+  }
+
+  // The build that the snapshot stands for now; without one (all builds under one name) the name itself.
+  Step follow_snapshot(const Found& found) {
+    const auto* known = static_cast<const MavenMetadata*>(found.document.get());
+    const auto build =
+        known ? resolve_maven_snapshot(*known, path_.classifier, path_.extension) : std::nullopt;
+    if (!build) return serve(by_path(target(), Class::kMutable));
+    path_.file_version = *build;
+    resolved_ = folder() + "/" + file_name(*build);
+    return artifact();
+  }
+
+  Step serve_artifact(const Found& found) const {
+    Wanted wanted = by_path(target(), Class::kVersioned);
+    if (const auto* sha1 = static_cast<const Digest*>(found.document.get())) {
+      wanted.digest = *sha1;
+      wanted.digest_source = DigestSource::kSidecar;
+    }
+    return serve(std::move(wanted));
+  }
+
+  Step serve(Wanted wanted) const {
+    if (!sidecar_) {
+      const size_t slash = wanted.target.rfind('/');
+      Fields extra;
+      if (!resolved_.empty()) extra.emplace_back("x-artifactory-filename", wanted.target.substr(slash + 1));
+      return Serve{std::move(wanted), std::move(extra)};
+    }
+    Derive derive;
+    derive.name = wanted.name + "." + path_.sidecar + " made here";
+    derive.sources.push_back(std::move(wanted));
+    derive.content_type = "text/plain";
+    derive.make = [algorithm = *sidecar_](std::span<const std::string_view> contents) {
+      return std::optional(checksum(algorithm, contents[0]));
+    };
+    return derive;
+  }
+
+  const Question question_;
+  MavenPath path_;
+  std::optional<DigestAlgorithm> sidecar_;
+  std::string resolved_;  // the path that a token or a snapshot has become
+  Asked asked_ = Asked::kNothing;
+};
+
+}  // namespace
+
+std::unique_ptr<Resolution> resolve_maven(const Question& question) {
+  return std::make_unique<MavenResolution>(question);
+}
+
+}  // namespace entrepot::resolver
