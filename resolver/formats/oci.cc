@@ -23,6 +23,21 @@ Give error(int status, std::string_view code, std::string_view message) {
   return give;
 }
 
+// What a registry that does not know who asks says: its challenge goes on to who can answer it.
+Give refused(const Found& found) {
+  Give give = error(found.status, found.status == 401 ? "UNAUTHORIZED" : "DENIED", "the registry refuses");
+  if (const auto challenge = find(found.fields, "www-authenticate"); !challenge.empty())
+    give.fields.emplace_back("www-authenticate", challenge);
+  return give;
+}
+
+Give here() {
+  Give give;
+  give.fields = {{"content-type", "application/json"}, {"docker-distribution-api-version", "registry/2.0"}};
+  give.body = "{}\n";
+  return give;
+}
+
 Wanted by_digest(const std::string& name, std::string_view kind, const Digest& digest) {
   Wanted wanted;
   wanted.name = wanted.target = "/v2/" + name + "/" + std::string(kind) + "/" + digest.str();
@@ -64,8 +79,7 @@ class OciResolution final : public Resolution {
 
   Step follow_tag(const Found& found) {
     if (found.status == 404) return error(404, "MANIFEST_UNKNOWN", "the registry has no such manifest");
-    if (found.status == 401 || found.status == 403)
-      return error(found.status, "DENIED", "the registry refuses the edge");
+    if (found.status == 401 || found.status == 403) return refused(found);
     if (found.status == 0)
       return error(502, "UNAVAILABLE", "the registry cannot be asked, and nothing is stored");
     if (found.status != 200)
@@ -88,6 +102,7 @@ class OciResolution final : public Resolution {
 
   Step serve_manifest(const Found& found) const {
     if (found.status == 404) return error(404, "MANIFEST_UNKNOWN", "the registry has no such manifest");
+    if (found.status == 401 || found.status == 403) return refused(found);
     if (found.status != 200 || !found.document)
       return error(found.status == 0 ? 502 : found.status, "UNAVAILABLE", "the manifest cannot be had");
     const auto& read = static_cast<const Manifest*>(found.document.get())->read;
@@ -134,11 +149,13 @@ std::unique_ptr<Resolution> resolve_oci(const Question& question) {
   const std::string target = without_ns(whole ? question.target : "/v2" + question.target);
   switch (path.kind) {
     case OciPath::Kind::kBase: {
-      Give here;
-      here.fields = {{"content-type", "application/json"},
-                     {"docker-distribution-api-version", "registry/2.0"}};
-      here.body = "{}\n";
-      return at_once(std::move(here));
+      Wanted base;
+      base.name = base.target = "/v2/";
+      // A registry that is away does not close what is stored.
+      return ask_once(Probe{std::move(base)}, [](const Found& found) -> Step {
+        if (found.status == 401 || found.status == 403) return refused(found);
+        return here();
+      });
     }
     case OciPath::Kind::kBlob: {
       Serve serve{by_digest(path.name, "blobs", *path.digest)};
