@@ -36,9 +36,10 @@ class EdgeImpl final : public Edge {
     auto options = listener_options(*config, listeners, workers, error);
     if (!error.empty()) return error;
     pool_ = std::make_unique<io::Pool>(std::max<size_t>(4, 2 * workers));
-    const Worker::Shared shared{*pool_, files_, documents_,
-                                [](std::string line) { log::write(log::Level::kError, line); },
-                                kChunkCacheBytes, client_options(*config)};
+    const Worker::Shared shared{
+        *pool_,           files_,
+        documents_,       [](std::string line) { log::write(log::Level::kError, line); },
+        kChunkCacheBytes, client_options(*config)};
     for (uint32_t i = 0; i < workers; ++i) {
       auto site = std::make_shared<serve::Site>(config, resources_, addresses_);
       workers_.push_back(std::make_unique<Worker>(shared, std::move(site), std::move(options[i])));

@@ -8,11 +8,12 @@ Worker::Worker(const Shared& shared, std::shared_ptr<serve::Site> site,
                std::vector<http::ListenerOptions> listeners)
     : watches_(loop_, fill_counters_.readers),
       client_(upstream::Client::create(loop_, shared.client)),
+      asking_(loop_, *client_),
       fills_(
-          fill::FillContext{loop_, shared.pool, *client_, watches_, fill_counters_, shared.log_error, 0, {}}),
+          fill::FillContext{loop_, shared.pool, asking_, watches_, fill_counters_, shared.log_error, 0, {}}),
       chunks_(loop_, shared.pool, shared.chunk_cache_bytes),
-      handler_({loop_, shared.pool, *client_, watches_, fills_, chunks_, shared.files, shared.documents, handler_counters_,
-                shared.log_error},
+      handler_({loop_, shared.pool, asking_, watches_, fills_, chunks_, shared.files, shared.documents,
+                handler_counters_, shared.log_error},
                std::move(site)),
       server_(http::Server::create(loop_, handler_)) {
   use(std::move(listeners));

@@ -55,6 +55,7 @@ class Worker {
   fill::FillCounters fill_counters_;
   fill::FillWatches watches_;
   std::unique_ptr<upstream::Client> client_;
+  fill::Asking asking_;
   fill::FillTasks fills_;
   serve::ChunkCache chunks_;
   serve::Handler handler_;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "resolver/formats/oci_path.h"
+
 namespace entrepot::resolver {
 
 namespace {
@@ -72,6 +74,11 @@ std::optional<Step> without(const Found& found, std::string_view what) {
 
 std::string_view cache_control_of(Class cls) noexcept {
   return cls == Class::kDigest ? "public, max-age=31536000, immutable" : std::string_view();
+}
+
+std::string scope_of(Format format, const std::string& path) {
+  if (format != Format::kOci) return {};
+  return parse_oci_path(path.starts_with("/v2/") ? path : "/v2" + path).name;
 }
 
 bool varies_by_accept(Format format) noexcept { return row_of(format).varies_by_accept; }

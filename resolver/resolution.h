@@ -135,6 +135,10 @@ std::optional<Step> without(const Found& found, std::string_view what);
 // upstream's own.
 std::string_view cache_control_of(Class cls) noexcept;
 
+// What of a repository a right is for, by the path that is asked: in a registry an image's name, elsewhere
+// all of it ("").
+std::string scope_of(Format format, const std::string& path);
+
 // Does the format's answer depend on the Accept field?
 bool varies_by_accept(Format format) noexcept;
 

@@ -104,6 +104,18 @@ struct Shared {
 
 using resolver::Format;
 
+// Who decides what a client may have of a repository.
+enum class Authorize : uint8_t {
+  kNobody,   // not said: a request with credentials is between the client and the upstream
+  kEdge,     // the edge: what clients send is not looked at, and not passed on
+  kUpstream  // the upstream: it is asked, with the client's credentials, and the answer is remembered briefly
+};
+
+// What the edge itself shows to a repository's upstream, and to nobody else. Never logged.
+struct Credentials {
+  std::string field, value;  // "Authorization", "Basic ..."
+};
+
 struct Repository {
   std::string name;
   Format format = Format::kGeneric;
@@ -111,6 +123,8 @@ struct Repository {
   std::optional<ProxyPass> proxy_pass;  // remote
   // Where indexes may send for files, besides the upstream's own host: "files.example.com", "[::1]:8080".
   std::vector<std::string> file_hosts;
+  Authorize authorize = Authorize::kNobody;
+  std::optional<Credentials> credentials;
   bool prefetch = false;  // what a manifest names is brought in before it is asked for
   Shared shared;
 };

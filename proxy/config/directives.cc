@@ -87,6 +87,8 @@ constexpr Row kRows[] = {
     {"format", kRepository, 1, 1, false, false, set::format, "format generic | oci | maven | npm | pypi | apt;"},
     {"file_hosts", kRepository, 1, kMany, false, true, set::file_hosts, "file_hosts HOST[:PORT] ...;"},
     {"prefetch", kRepository, 1, 1, false, false, set::prefetch, "prefetch on | off;"},
+    {"authorize", kRepository, 1, 1, false, false, set::authorize, "authorize edge | upstream;"},
+    {"proxy_credentials", kRepository, 1, 1, false, false, set::proxy_credentials, "proxy_credentials FILE;"},
     {"public_url", kLocation, 1, 1, false, false, set::public_url, "public_url http[s]://HOST[:PORT][/PATH];"},
 };
 // clang-format on

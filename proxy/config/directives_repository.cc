@@ -1,5 +1,12 @@
 // Readers of the directives of repositories.
 #include <fmt/format.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
 
 #include "proxy/config/draft.h"
 
@@ -14,9 +21,33 @@ Failure check_repository(Scope& scope, const Directive& directive, const Reposit
     return scope.draft.error(directive, name, fmt::format("no \"format\" in repository \"{}\"", name.text),
                              "format generic;");
   }
+  if (draft.credentials && draft.authorize != Authorize::kEdge) {
+    return scope.draft.error(
+        directive, name,
+        fmt::format("\"proxy_credentials\" without \"authorize edge\" in repository \"{}\"", name.text),
+        "authorize edge; what the edge's credentials open is open to its clients");
+  }
   if (local != remote) return std::nullopt;
   const char* what = local ? "both \"root\" and \"proxy_pass\"" : "neither \"root\" nor \"proxy_pass\"";
   return scope.draft.error(directive, name, fmt::format("{} in repository \"{}\"", what, name.text));
+}
+
+std::optional<Credentials> credentials_of(const std::string& kind, const std::string& rest) {
+  const bool printable =
+      std::all_of(rest.begin(), rest.end(), [](unsigned char c) { return c >= ' ' && c != 127; });
+  if (rest.empty() || !printable) return std::nullopt;
+  if (kind == "bearer") return Credentials{"Authorization", "Bearer " + rest};
+  if (kind == "basic" && rest.find(':') != std::string::npos) {
+    std::string text(4 * ((rest.size() + 2) / 3) + 1, '\0');
+    const int length =
+        EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                        reinterpret_cast<const unsigned char*>(rest.data()), static_cast<int>(rest.size()));
+    text.resize(static_cast<size_t>(length));
+    return Credentials{"Authorization", "Basic " + text};
+  }
+  const size_t space = rest.find(' ');
+  if (kind != "header" || space == std::string::npos) return std::nullopt;
+  return Credentials{rest.substr(0, space), rest.substr(rest.find_first_not_of(' ', space))};
 }
 
 }  // namespace
@@ -66,6 +97,40 @@ Failure file_hosts(Scope& scope, const Directive& directive) {
 
 Failure prefetch(Scope& scope, const Directive& directive) {
   return read_flag(scope, directive, scope.repository->prefetch);
+}
+
+Failure authorize(Scope& scope, const Directive& directive) {
+  const Word& word = directive.arguments[0];
+  if (word.text != "edge" && word.text != "upstream") {
+    return invalid_value(scope, directive, word, "edge or upstream");
+  }
+  scope.repository->authorize = word.text == "edge" ? Authorize::kEdge : Authorize::kUpstream;
+  return std::nullopt;
+}
+
+// The file has one line: "basic USER:PASSWORD", "bearer TOKEN" or "header NAME VALUE".
+Failure proxy_credentials(Scope& scope, const Directive& directive) {
+  const Word& word = directive.arguments[0];
+  std::string path;
+  if (auto failed = read_path(scope, directive, path)) return failed;
+  const auto refuse = [&](std::string_view what, const char* expected) {
+    return scope.draft.error(directive, word, fmt::format("credentials file \"{}\" {}", path, what),
+                             expected);
+  };
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0)
+    return refuse(fmt::format("cannot be read: {}", std::strerror(errno)), "");
+  if ((st.st_mode & 077) != 0) return refuse("can be read by others than its owner", "chmod 600");
+  std::ifstream file(path);
+  std::string kind, rest;
+  file >> kind >> std::ws;
+  std::getline(file, rest);
+  while (rest.ends_with(' ') || rest.ends_with('\r')) rest.pop_back();
+  scope.repository->credentials = credentials_of(kind, rest);
+  if (!scope.repository->credentials)
+    return refuse("has no credentials that are understood",
+                  "one line: basic USER:PASSWORD, bearer TOKEN, or header NAME VALUE");
+  return std::nullopt;
 }
 
 Failure public_url(Scope& scope, const Directive& directive) {

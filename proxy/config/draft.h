@@ -102,6 +102,8 @@ struct RepositoryDraft {
   std::optional<Format> format;
   std::vector<std::string> file_hosts;
   std::optional<bool> prefetch;
+  Authorize authorize = Authorize::kNobody;
+  std::optional<Credentials> credentials;
   std::optional<PassDraft> pass;
   SharedDraft shared;
 };
@@ -185,7 +187,7 @@ Setter root, return_, add_header, access_log, log_format, keepalive_timeout, cli
 Setter upstream, upstream_server, keepalive, proxy_pass, proxy_set_header, proxy_connect_timeout,
     proxy_read_timeout, proxy_ssl_verify, proxy_ssl_trusted_certificate;
 // directives_repository.cc
-Setter repository, format, file_hosts, prefetch, public_url;
+Setter repository, format, file_hosts, prefetch, public_url, authorize, proxy_credentials;
 // directives_cache.cc
 Setter proxy_cache_path, proxy_cache, proxy_cache_key, proxy_cache_valid, slice, proxy_cache_lock;
 

@@ -149,6 +149,8 @@ class Finisher {
     repository->name = draft.name;
     repository->format = *draft.format;
     repository->file_hosts = draft.file_hosts;
+    repository->authorize = draft.authorize;
+    repository->credentials = draft.credentials;
     repository->prefetch = draft.prefetch.value_or(false);
     repository->root = draft.shared.root.value_or("");  // before it could inherit one
     if (auto failed = find_upstream(draft.pass, repository->proxy_pass)) return failed;

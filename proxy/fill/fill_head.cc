@@ -29,7 +29,8 @@ io::Task<void> FillTask::ask_first() {
     }
     if (plan_.stale) add_conditionals(extra);
     asked_at_ = context_.loop.wall_seconds();
-    upstream::Exchange exchange = context_.client.start(make_request(plan_.origin, server(), "GET", extra));
+    upstream::Exchange exchange =
+        co_await context_.asking.ask(plan_.origin, server(), "GET", std::move(extra));
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
     if (!head) {
       ++turn_;
@@ -219,7 +220,8 @@ io::Task<void> FillTask::follow_merged(std::shared_ptr<cache::Fill> other, std::
 
 // 416: the length is another than the reader thought. A HEAD tells it, once.
 io::Task<void> FillTask::ask_length() {
-  upstream::Exchange exchange = context_.client.start(make_request(plan_.origin, server(), "HEAD", {}));
+  ExtraFields none;
+  upstream::Exchange exchange = co_await context_.asking.ask(plan_.origin, server(), "HEAD", std::move(none));
   Result<const upstream::UpstreamHead*> head = co_await exchange.head();
   const Judged judged = head ? judge(Part{}, pinned_, **head) : Judged{RangeAnswer::kOther};
   if (judged.answer != RangeAnswer::kWhole || judged.length_bytes == kUnknownLength) {

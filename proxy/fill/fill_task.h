@@ -16,6 +16,7 @@
 #include <unordered_map>
 
 #include "cache/cache.h"
+#include "proxy/fill/asking.h"
 #include "proxy/fill/fill_watch.h"
 #include "proxy/fill/origin.h"
 #include "proxy/fill/range_answer.h"
@@ -61,7 +62,7 @@ struct FillCounters {  // read by other threads
 struct FillContext {
   io::Loop& loop;
   io::Pool& pool;
-  upstream::Client& client;
+  Asking& asking;
   FillWatches& watches;
   FillCounters& counters;
   std::function<void(std::string)> log_error;  // one line

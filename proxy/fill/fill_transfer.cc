@@ -96,7 +96,8 @@ io::Task<bool> FillTask::reconnect(Transfer& transfer) {
       extra.emplace_back("Range", part.range_field());
       if (!pinned_.validator.empty()) extra.emplace_back("If-Range", pinned_.validator);
     }
-    upstream::Exchange exchange = context_.client.start(make_request(plan_.origin, server(), "GET", extra));
+    upstream::Exchange exchange =
+        co_await context_.asking.ask(plan_.origin, server(), "GET", std::move(extra));
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
     std::string trouble;
     Error error = Error::kBadStatus;

@@ -16,8 +16,11 @@ struct Origin {
   std::shared_ptr<const config::Config> config;  // keeps what the pointers below point to
   const config::Shared* conf = nullptr;
   const config::ProxyPass* pass = nullptr;
-  std::string path;  // path and query, as sent
-  std::string url;   // absolute: asked instead of the server's path, where it is not empty
+  const config::Repository* repository = nullptr;  // null: a plain location: nothing is followed
+  std::string scope;                               // what of it a right is for: an image's name
+  bool takes_tokens = false;                       // a registry's challenge is answered here
+  std::string path;                                // path and query, as sent
+  std::string url;  // absolute: asked instead of the server's path, where it is not empty
   std::vector<std::pair<std::string, std::string>>
       fields;  // from the allow-list and proxy_set_header; Host among them
 };

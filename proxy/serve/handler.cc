@@ -50,11 +50,16 @@ void Handler::on_request(http::Stream& stream) noexcept {
     static constexpr http::Field kAllow{"allow", "GET, HEAD"};
     return refuse(stream, &place, 405, "method", "only GET and HEAD are served here", {kAllow});
   }
-  // What is asked for with credentials is between the client and the upstream.
-  const bool shared = place.cache && !request.has("authorization");
+  // What is asked for with credentials is between the client and the upstream, unless the conf says
+  // otherwise.
+  const auto authorize = place.repository ? place.repository->authorize : config::Authorize::kNobody;
+  const bool shared =
+      place.cache && (authorize != config::Authorize::kNobody || !request.has("authorization"));
+  const bool may = authorize != config::Authorize::kUpstream ||
+                   rights_.has(right_of(stream, place, *path), tools_.loop.wall_seconds());
   if (shared) {
     set_name(stream, place, *path);
-    if (serve_hit(stream, place)) return;  // answered before we return
+    if (may && serve_hit(stream, place)) return;  // answered before we return
   }
   auto asked = std::make_unique<Asked>();
   asked->place = &place;
@@ -63,7 +68,9 @@ void Handler::on_request(http::Stream& stream) noexcept {
   asked->path = std::move(*path);
   if (shared && place.repository) {
     asked->hot_key = name_.text;
-    return stream.adopt(serve_repository(stream, std::move(asked)));
+    asked->own_target = config::repository_target(*place.location, request.target);
+    return stream.adopt(may ? serve_repository(stream, std::move(asked))
+                            : serve_with_right(stream, std::move(asked)));
   }
   if (shared) {
     resolver::Wanted wanted;

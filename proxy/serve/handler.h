@@ -21,6 +21,7 @@
 #include "proxy/serve/documents.h"
 #include "proxy/serve/request_path.h"
 #include "proxy/serve/response.h"
+#include "proxy/serve/rights.h"
 #include "proxy/serve/site.h"
 #include "proxy/serve/static_files.h"
 #include "resolver/resolution.h"
@@ -45,7 +46,7 @@ class Handler final : public http::RequestHandler {
   struct Tools {
     io::Loop& loop;
     io::Pool& pool;
-    upstream::Client& client;
+    fill::Asking& asking;
     fill::FillWatches& watches;
     fill::FillTasks& fills;
     ChunkCache& chunks;
@@ -68,8 +69,9 @@ class Handler final : public http::RequestHandler {
     const Place* place = nullptr;
     std::shared_ptr<Site> site;  // `place` is its; the stream's own hold on it ends with the stream
     RequestPath path;
-    std::string hot_key;  // under which this worker remembers the answer
-    cache::Name name;     // of what is to be had, and how:
+    std::string own_target;  // of a repository: what the client itself asks for
+    std::string hot_key;     // under which this worker remembers the answer
+    cache::Name name;        // of what is to be had, and how:
     uint64_t hash = 0;
     resolver::Wanted wanted;
     resolver::Fields extra;      // that the client gets besides
@@ -159,6 +161,10 @@ class Handler final : public http::RequestHandler {
   io::Task<void> serve_derived(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Derive derive);
   void serve_given(http::Stream& stream, const Asked& asked, const resolver::Give& give);
 
+  // rights.cc
+  static std::string right_of(const http::Stream& stream, const Place& place, const RequestPath& path);
+  io::Task<void> serve_with_right(http::Stream& stream, std::unique_ptr<Asked> asked);
+
   // passing.cc
   io::Task<void> serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status);
   void relay(http::Stream& stream, const Place& place, upstream::Exchange exchange, CacheStatus status);
@@ -183,6 +189,7 @@ class Handler final : public http::RequestHandler {
   std::vector<std::shared_ptr<Site>> old_sites_;  // that running requests still hold
   cache::HotTable<Hot> hot_;
   cache::Name name_;  // scratch of the request in hand: the space, and the hot key
+  Rights rights_;
   std::string lowered_;
   std::vector<http::Field> fields_;
   std::string date_;

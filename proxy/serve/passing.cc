@@ -11,6 +11,8 @@ namespace entrepot::serve {
 
 namespace {
 
+constexpr size_t kPassBufferBytes = 64 * 1024;
+
 // What of a client's request may reach an upstream. Requests are built from these, never copied.
 constexpr std::string_view kForStoring[] = {"accept", "accept-language", "user-agent"};
 constexpr std::string_view kForPassing[] = {
@@ -43,6 +45,13 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   origin.path =
       place.repository ? config::behind_base(*place.pass, asked.wanted.target) : asked.wanted.target;
   origin.url = asked.wanted.url;
+  origin.repository = place.repository;
+  if (place.repository) {
+    const auto format = place.repository->format;
+    origin.scope = resolver::scope_of(format, config::path_within(*place.location, asked.path.path()));
+    origin.takes_tokens =
+        format == resolver::Format::kOci && place.repository->authorize != config::Authorize::kUpstream;
+  }
 
   const auto& set = place.conf->proxy_set_headers;
   const auto is_set = [&set](std::string_view name) {
@@ -65,13 +74,20 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   }
   const std::span<const std::string_view> allowed =
       for_cache ? std::span<const std::string_view>(kForStoring) : kForPassing;
+  const bool edge_decides = place.repository && place.repository->authorize == config::Authorize::kEdge;
   const bool own_accept = place.repository && for_cache;
   for (const auto& field : request.fields) {
     if (std::find(allowed.begin(), allowed.end(), field.name) == allowed.end() || is_set(field.name))
       continue;
     if (own_accept && field.name == "accept") continue;
+    if (edge_decides && field.name == "authorization") continue;
     origin.fields.emplace_back(field.name, field.value);
   }
+  // In a fill that is allowed to one client, that client's credentials.
+  const bool shows_credentials =
+      for_cache && place.repository && place.repository->authorize == config::Authorize::kUpstream;
+  if (const auto credentials = request.field("authorization"); shows_credentials && !credentials.empty())
+    origin.fields.emplace_back("Authorization", credentials);
   if (own_accept && !asked.wanted.accept.empty()) origin.fields.emplace_back("Accept", asked.wanted.accept);
   // The exact bytes are what is stored.
   if (for_cache) origin.fields.emplace_back("Accept-Encoding", "identity");
@@ -90,9 +106,9 @@ io::Task<void> Handler::serve_pass(http::Stream& stream, std::unique_ptr<Asked> 
   std::string trouble = "no server of the upstream group is up";
   Error error = Error::kConnect;
   for (const auto* server : servers) {
-    upstream::UpstreamRequest request = fill::make_request(origin, *server, head_only ? "HEAD" : "GET", {});
-    request.buffer_limit_bytes = 64 * 1024;
-    upstream::Exchange exchange = tools_.client.start(std::move(request));
+    fill::ExtraFields none;
+    upstream::Exchange exchange = co_await tools_.asking.ask(origin, *server, head_only ? "HEAD" : "GET",
+                                                             std::move(none), kPassBufferBytes);
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
     if (head) {
       relay(stream, *asked->place, std::move(exchange), status);

@@ -208,7 +208,8 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
   const fill::Origin origin = origin_of(stream, own, true);
   std::string trouble = "no server of the upstream group is up";
   for (const auto* server : fill::servers_in_order(*origin.pass->upstream, 0)) {
-    upstream::Exchange exchange = tools_.client.start(fill::make_request(origin, *server, "HEAD", {}));
+    fill::ExtraFields none;
+    upstream::Exchange exchange = co_await tools_.asking.ask(origin, *server, "HEAD", std::move(none));
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
     if (!head) {
       trouble = exchange.detail();

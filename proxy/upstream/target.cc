@@ -58,6 +58,50 @@ bool split_authority(Target& target) {
 
 bool is_address(std::string_view host) { return parses_as(AF_INET, host) || parses_as(AF_INET6, host); }
 
+namespace {
+
+struct Block {
+  uint32_t first;
+  int bits;
+};
+constexpr Block kNotPublic4[] = {
+    {0x00000000, 8},  {0x0a000000, 8},  {0x64400000, 10}, {0x7f000000, 8},  {0xa9fe0000, 16},
+    {0xac100000, 12}, {0xc0000000, 24}, {0xc0000200, 24}, {0xc0a80000, 16}, {0xc6120000, 15},
+    {0xc6336400, 24}, {0xcb007100, 24}, {0xe0000000, 3},  // multicast, reserved, broadcast
+};
+
+bool is_public4(uint32_t address) {
+  return std::none_of(std::begin(kNotPublic4), std::end(kNotPublic4), [address](const Block& block) {
+    return (address ^ block.first) >> (32 - block.bits) == 0;
+  });
+}
+
+uint32_t number_at(const unsigned char* bytes) {
+  return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
+}
+
+// Global unicast is 2000::/3; of it, what carries an IPv4 address (6to4) is as public as that, and Teredo and
+// documentation are not.
+bool is_public6(const unsigned char* bytes) {
+  constexpr unsigned char kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  constexpr unsigned char kNat64[12] = {0, 0x64, 0xff, 0x9b};
+  if (std::equal(kMapped, kMapped + 12, bytes) || std::equal(kNat64, kNat64 + 12, bytes))
+    return is_public4(number_at(bytes + 12));
+  const uint32_t high = number_at(bytes);
+  if (high >> 29 != 1) return false;
+  if (high >> 16 == 0x2002) return is_public4(number_at(bytes + 2));
+  return high != 0x20010000 && high != 0x20010db8;
+}
+
+}  // namespace
+
+bool is_public_address(std::string_view address) {
+  unsigned char bytes[sizeof(in6_addr)] = {};
+  const std::string text(address);
+  if (inet_pton(AF_INET, text.c_str(), bytes) == 1) return is_public4(number_at(bytes));
+  return inet_pton(AF_INET6, text.c_str(), bytes) == 1 && is_public6(bytes);
+}
+
 bool is_host(std::string_view host) { return is_name(host) || is_address(host); }
 
 std::string bracketed(std::string_view host) {

@@ -24,8 +24,11 @@ struct Target {
 // ("127.1", "0x7f000001").
 std::optional<Target> parse_target(std::string_view url);
 
-bool is_address(std::string_view host);        // "127.0.0.1", "::1"
-bool is_host(std::string_view host);           // a name or an address, as parse_target takes it
+bool is_address(std::string_view host);  // "127.0.0.1", "::1"
+bool is_host(std::string_view host);     // a name or an address, as parse_target takes it
+// Not loopback, private, shared, link-local, multicast, reserved or unspecified, nor any of these in IPv6's
+// mapped forms. Source: IANA's registries of special-purpose addresses. False for what is no address.
+bool is_public_address(std::string_view address);
 std::string bracketed(std::string_view host);  // "[::1]" for "::1", anything else unchanged
 
 }  // namespace entrepot::upstream

@@ -62,6 +62,10 @@ void Transfer::start() {
     return;
   }
   timer_.after(request_.connect_timeout);
+  if (request_.only_public && is_address(target_.host) && !is_public_address(target_.host))
+    return fail(Error::kConnect, target_.host +
+                                     " is no public address: nothing that is named by an upstream may "
+                                     "lead there");
   if (!request_.unix_socket.empty() || is_address(target_.host)) return connect({});
   // By weak pointer: the answer may come when nobody wants it any more.
   context_.names->resolve(target_.host, [weak = weak_from_this()](const Resolver::Answer& answer) {
@@ -83,6 +87,13 @@ bool Transfer::well_formed() {
 }
 
 void Transfer::connect(std::vector<std::string> addresses) {
+  const bool resolved = !addresses.empty();
+  if (request_.only_public)
+    std::erase_if(addresses, [](const std::string& address) { return !is_public_address(address); });
+  if (resolved && addresses.empty())
+    return fail(Error::kConnect, target_.host +
+                                     " has no public address: nothing that is named by an upstream may "
+                                     "lead elsewhere");
   phase_ = Phase::kConnecting;
   easy_ = curl_easy_init();
   if (!easy_) return fail(Error::kConnect, "no memory for a transfer");

@@ -1,0 +1,42 @@
+// Asking: a question to an upstream with all it takes to have it answered: the repository's credentials, a
+// registry's token (the challenge, the token server, the question again), redirects. Loop thread only.
+//
+// Credentials and tokens go to the upstream's own host alone: whoever a redirect or an index names gets none.
+// A redirect may lead to any public address, to the upstream itself, and to the hosts that `file_hosts`
+// names.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "proxy/fill/origin.h"
+#include "proxy/io/task.h"
+#include "proxy/upstream/client.h"
+
+namespace entrepot::fill {
+
+class Asking {
+ public:
+  Asking(io::Loop& loop, upstream::Client& client) : loop_(loop), client_(client) {}
+
+  // The exchange that ends it: its head() answers at once. `buffer_limit_bytes` 0: the client's default.
+  // REQUIRES: `origin` and `server` live until the answer.
+  io::Task<upstream::Exchange> ask(const Origin& origin, const config::UpstreamServer& server,
+                                   std::string_view method, ExtraFields extra, size_t buffer_limit_bytes = 0);
+
+ private:
+  struct Token {
+    std::string value;
+    std::time_t good_until = 0;
+  };
+  io::Task<std::string> fetch_token(const Origin& origin, const upstream::UpstreamRequest& like,
+                                    std::string challenge);
+  std::string known_token(const Origin& origin);
+
+  io::Loop& loop_;
+  upstream::Client& client_;
+  std::unordered_map<std::string, Token> tokens_;  // by repository and scope
+};
+
+}  // namespace entrepot::fill

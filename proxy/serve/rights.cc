@@ -1,0 +1,72 @@
+#include "proxy/serve/rights.h"
+
+#include "cache/digest.h"
+#include "proxy/config/routing.h"
+#include "proxy/serve/handler.h"
+
+namespace entrepot::serve {
+
+std::string Rights::key(std::string_view repository, std::string_view scope, std::string_view credentials) {
+  Hasher hasher(DigestAlgorithm::kSha256);
+  for (const std::string_view part : {repository, scope, credentials}) {
+    const std::string length = std::to_string(part.size()) + ":";
+    hasher.update(std::as_bytes(std::span(length)));
+    hasher.update(std::as_bytes(std::span(part.data(), part.size())));
+  }
+  const Digest digest = hasher.finish();
+  return {reinterpret_cast<const char*>(digest.view().data()), digest.view().size()};
+}
+
+bool Rights::has(const std::string& key, std::time_t now) const {
+  const auto found = until_.find(key);
+  return found != until_.end() && now < found->second;
+}
+
+void Rights::grant(const std::string& key, std::time_t now) {
+  if (until_.size() >= kMaxRights)
+    std::erase_if(until_, [now](const auto& entry) { return entry.second <= now; });
+  if (until_.size() < kMaxRights) until_[key] = now + kRememberedSeconds;
+}
+
+std::string Handler::right_of(const http::Stream& stream, const Place& place, const RequestPath& path) {
+  const std::string within = config::path_within(*place.location, path.path());
+  return Rights::key(place.repository->name, resolver::scope_of(place.repository->format, within),
+                     stream.request().field("authorization"));
+}
+
+// The upstream is asked, with what the client shows, for what the client asks for. Its refusal is the answer.
+io::Task<void> Handler::serve_with_right(http::Stream& stream, std::unique_ptr<Asked> asked) {
+  const std::string right = right_of(stream, *asked->place, asked->path);
+  asked->wanted.target = asked->own_target;
+  const fill::Origin origin = origin_of(stream, *asked, false);
+  std::string trouble = "no server of the upstream group is up";
+  Error error = Error::kConnect;
+  for (const auto* server : fill::servers_in_order(*origin.pass->upstream, 0)) {
+    fill::ExtraFields none;
+    upstream::Exchange exchange = co_await tools_.asking.ask(origin, *server, "HEAD", std::move(none));
+    Result<const upstream::UpstreamHead*> head = co_await exchange.head();
+    if (!head) {
+      error = head.error();
+      trouble = exchange.detail();
+      continue;
+    }
+    const int status = (*head)->status;
+    if (status == 401 || status == 403) {
+      relay(stream, *asked->place, std::move(exchange), CacheStatus::kBypass);
+      co_return;
+    }
+    if (status == 429 || status >= 500) {
+      error = Error::kBadStatus;
+      trouble =
+          "the upstream answered " + std::to_string(status) + " to the question whether this is allowed";
+      break;
+    }
+    // A 404 says nothing of rights: the next one asks again.
+    if (status < 400) rights_.grant(right, tools_.loop.wall_seconds());
+    co_await serve_repository(stream, std::move(asked));
+    co_return;
+  }
+  refuse_upstream(stream, asked->place, error, trouble);
+}
+
+}  // namespace entrepot::serve
