@@ -164,6 +164,7 @@ class Handler final : public http::RequestHandler {
   // rights.cc
   static std::string right_of(const http::Stream& stream, const Place& place, const RequestPath& path);
   io::Task<void> serve_with_right(http::Stream& stream, std::unique_ptr<Asked> asked);
+  void refuse_right(http::Stream& stream, const Place& place, const upstream::UpstreamHead& head);
 
   // passing.cc
   io::Task<void> serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status);

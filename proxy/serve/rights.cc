@@ -52,7 +52,7 @@ io::Task<void> Handler::serve_with_right(http::Stream& stream, std::unique_ptr<A
     }
     const int status = (*head)->status;
     if (status == 401 || status == 403) {
-      relay(stream, *asked->place, std::move(exchange), CacheStatus::kBypass);
+      refuse_right(stream, *asked->place, **head);
       co_return;
     }
     if (status == 429 || status >= 500) {
@@ -67,6 +67,15 @@ io::Task<void> Handler::serve_with_right(http::Stream& stream, std::unique_ptr<A
     co_return;
   }
   refuse_upstream(stream, asked->place, error, trouble);
+}
+
+void Handler::refuse_right(http::Stream& stream, const Place& place, const upstream::UpstreamHead& head) {
+  const std::string_view challenge = stream.keep(resolver::joined(head.fields, "www-authenticate"));
+  const std::string_view detail =
+      "the upstream does not allow this to the credentials that came, or that did not";
+  if (challenge.empty()) return refuse(stream, &place, head.status, "forbidden", detail);
+  const http::Field field{"www-authenticate", challenge, true};
+  refuse(stream, &place, head.status, "unauthorized", detail, {field});
 }
 
 }  // namespace entrepot::serve

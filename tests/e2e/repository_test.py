@@ -1,0 +1,173 @@
+"""What every repository does, whatever its format: how its upstream is asked, and who may have what."""
+import base64
+import hashlib
+import json
+import os
+
+import pytest
+
+from support.origin import Answer, Origin
+
+MIB = 1 << 20
+
+
+def repository(origin, text="", kind="generic"):
+    return (f"repository things {{ format {kind}; proxy_pass {origin.url}; proxy_cache_valid 200 1h; {text} }}")
+
+
+@pytest.fixture
+def other():
+    origin = Origin()
+    yield origin
+    origin.close()
+
+
+def redirect(location, status=302):
+    return lambda answer, request, n: Answer(status, {"Location": location}, b"elsewhere\n")
+
+
+def credentials_file(tmp_path, text, mode=0o600):
+    path = tmp_path / "credentials"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+# -- redirects --
+
+def test_a_redirect_of_the_upstream_is_followed_inside_the_edge(make_edge, origin):
+    origin.add("/thing", size=10).tamper = redirect("/real?X-Amz-Signature=abc")
+    real = origin.add("/real?X-Amz-Signature=abc", size=MIB)
+    edge = make_edge("location / { repository things; }", http=repository(origin)).start()
+    for _ in range(2):
+        got = edge.fetch("/thing")
+        assert (got.status, got.body) == (200, real.data)
+        edge.wait_idle()
+    assert [r.target for r in origin.requests] == ["/thing", "/real?X-Amz-Signature=abc"]
+
+
+def test_a_redirect_to_a_private_address_is_refused(make_edge, origin, other):
+    secret = other.add("/secret", size=100)
+    origin.add("/thing", size=10).tamper = redirect(other.url + "/secret")
+    edge = make_edge("location / { repository things; }", http=repository(origin)).start()
+    got = edge.fetch("/thing")
+    assert got.status == 502 and secret.data not in got.body
+    assert "no public address" in json.loads(got.body)["detail"]
+    edge.wait_idle()
+    assert other.requests == [] and edge.metrics()["cache_blobs"] == 0
+
+
+def test_a_redirect_to_a_host_that_is_allowed_is_followed_without_credentials(make_edge, origin, other, tmp_path):
+    origin.add("/thing", size=10).tamper = redirect(other.url + "/file")
+    file = other.add("/file", size=MIB)
+    path = credentials_file(tmp_path, "basic edge:secret\n")
+    edge = make_edge("location / { repository things; }",
+                     http=repository(origin, f"authorize edge; proxy_credentials {path}; "
+                                             f"file_hosts 127.0.0.1:{other.port};")).start()
+    assert edge.fetch("/thing").body == file.data
+    shown = "Basic " + base64.b64encode(b"edge:secret").decode()
+    assert origin.requests[0].fields["authorization"] == shown
+    assert "authorization" not in other.requests[0].fields
+    assert other.requests[0].fields["host"] == f"127.0.0.1:{other.port}"
+
+
+def test_redirects_that_never_end_are_given_up(make_edge, origin):
+    origin.add("/thing", size=10).tamper = redirect("/thing")
+    edge = make_edge("location / { repository things; }", http=repository(origin)).start()
+    assert edge.fetch("/thing").status == 302
+    assert len(origin.requests) == 6
+
+
+# -- credentials and rights --
+
+def test_a_credentials_file_that_others_can_read_is_an_error_of_the_conf(make_edge, origin, tmp_path):
+    path = credentials_file(tmp_path, "bearer abc\n", mode=0o644)
+    edge = make_edge("location / { repository things; }",
+                     http=repository(origin, f"authorize edge; proxy_credentials {path};"))
+    done = edge.command("-t")
+    assert done.returncode == 1 and "can be read by others than its owner" in done.stderr
+    assert "abc" not in done.stderr
+
+
+def test_credentials_of_the_edge_need_it_to_decide(make_edge, origin, tmp_path):
+    path = credentials_file(tmp_path, "bearer abc\n")
+    edge = make_edge("location / { repository things; }", http=repository(origin, f"proxy_credentials {path};"))
+    assert '"proxy_credentials" without "authorize edge"' in edge.command("-t").stderr
+
+
+def test_where_the_edge_decides_what_clients_show_is_not_passed_on(make_edge, origin):
+    thing = origin.add("/thing", size=1000)
+    edge = make_edge("location / { repository things; }", http=repository(origin, "authorize edge;")).start()
+    for _ in range(2):
+        assert edge.fetch("/thing", fields={"Authorization": "Bearer client"}).body == thing.data
+        edge.wait_idle()
+    assert len(origin.requests) == 1 and "authorization" not in origin.requests[0].fields
+
+
+def closed_to_all_but(credentials):
+    def answer(answer, request, n):
+        if request.fields.get("authorization") != credentials:
+            return Answer(401, {"WWW-Authenticate": 'Basic realm="things"'}, b"no\n")
+        return answer
+    return answer
+
+
+def test_where_the_upstream_decides_only_whom_it_lets_in_is_given_stored_bytes(make_edge, origin):
+    thing = origin.add("/thing", size=MIB)
+    thing.tamper = closed_to_all_but("Bearer good")
+    edge = make_edge("location / { repository things; }", http=repository(origin, "authorize upstream;"),
+                     workers=1).start()
+    assert edge.fetch("/thing", fields={"Authorization": "Bearer good"}).body == thing.data
+    edge.wait_idle()
+    for fields in ({}, {"Authorization": "Bearer bad"}):
+        got = edge.fetch("/thing", fields=fields)
+        assert got.status == 401 and got.fields["www-authenticate"] == 'Basic realm="things"'
+    assert edge.fetch("/thing", fields={"Authorization": "Bearer good"}).body == thing.data
+    assert [r.method for r in origin.requests] == ["HEAD", "GET", "HEAD", "HEAD"]
+
+
+# -- registries' tokens --
+
+def test_a_registrys_token_is_had_and_kept(make_edge, origin, tmp_path):
+    blobs = [os.urandom(1000) for _ in range(3)]
+    for blob in blobs:
+        resource = origin.add("/v2/team/app/blobs/sha256:" + hashlib.sha256(blob).hexdigest(), blob)
+
+        def tamper(answer, request, n):
+            if request.fields.get("authorization") != "Bearer tok":
+                challenge = f'Bearer realm="{origin.url}/token",service="reg",scope="repository:team/app:pull"'
+                return Answer(401, {"WWW-Authenticate": challenge}, b"{}")
+            return answer
+        resource.tamper = tamper
+    token = origin.add("/token?service=reg&scope=repository%3Ateam%2Fapp%3Apull", b'{"token":"tok","expires_in":300}')
+    path = credentials_file(tmp_path, "basic edge:secret\n")
+    edge = make_edge("location /v2/ { repository things; }",
+                     http=repository(origin, f"authorize edge; proxy_credentials {path};", kind="oci"),
+                     workers=1).start()
+    for blob in blobs:
+        got = edge.fetch("/v2/team/app/blobs/sha256:" + hashlib.sha256(blob).hexdigest())
+        assert (got.status, got.body) == (200, blob), got.body
+    assert token.asked == 1
+    edge.wait_idle()
+    origin.kill()
+    for blob in blobs:  # neither the registry nor its token server is needed for what is stored
+        assert edge.fetch("/v2/team/app/blobs/sha256:" + hashlib.sha256(blob).hexdigest()).body == blob
+
+
+# -- staleness --
+
+def test_what_is_stored_outlives_an_upstream_in_trouble(make_edge, origin):
+    thing = origin.add("/thing", size=1000)
+    edge = make_edge("location / { repository things; }",
+                     http=repository(origin).replace("200 1h", "200 1s")).start()
+    assert edge.fetch("/thing").body == thing.data
+    edge.wait_idle()
+    thing.tamper = lambda answer, request, n: Answer(503, {}, b"down\n")
+    origin_saw = lambda: [r.status for r in origin.requests]  # noqa: E731
+    while 503 not in origin_saw():
+        got = edge.fetch("/thing")
+        assert (got.status, got.body) == (200, thing.data)
+    assert "stale" in got.fields["cache-status"]
+    thing.tamper = None
+    edge.wait_idle()
+    assert edge.fetch("/thing").body == thing.data
