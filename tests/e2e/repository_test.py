@@ -171,3 +171,30 @@ def test_what_is_stored_outlives_an_upstream_in_trouble(make_edge, origin):
     thing.tamper = None
     edge.wait_idle()
     assert edge.fetch("/thing").body == thing.data
+
+
+# -- prefetch --
+
+def test_a_manifest_brings_its_blobs_in_before_they_are_asked_for(make_edge, origin):
+    def add(kind, data, **options):
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        return digest, origin.add(f"/v2/app/{kind}/{digest}", data, **options)
+
+    layers = [add("blobs", os.urandom(size)) for size in (100, 5 * MIB)]
+    config = add("blobs", b"{}")
+    of = lambda blob, kind: {"mediaType": kind, "digest": blob[0], "size": len(blob[1].data)}  # noqa: E731
+    media_type = "application/vnd.oci.image.manifest.v1+json"
+    manifest, _ = add("manifests", json.dumps({
+        "schemaVersion": 2, "mediaType": media_type, "config": of(config, "application/vnd.oci.image.config.v1+json"),
+        "layers": [of(layer, "application/vnd.oci.image.layer.v1.tar") for layer in layers]}).encode(),
+        fields={"Content-Type": media_type})
+    edge = make_edge("location /v2/ { repository things; }",
+                     http=repository(origin, "prefetch on;", kind="oci")).start()
+    assert edge.fetch(f"/v2/app/manifests/{manifest}").status == 200
+    origin.wait_until(lambda: len(origin.requests) == 4)
+    edge.wait_metric("cache_blobs", lambda blobs: blobs == 4)
+    edge.wait_idle()
+    origin.kill()
+    for digest, resource in [config, *layers]:
+        got = edge.fetch(f"/v2/app/blobs/{digest}")
+        assert got.body == resource.data and "hit" in got.fields["cache-status"]
