@@ -25,6 +25,7 @@ FillTask::FillTask(FillContext& context, FillPlan plan)
       plan_(std::move(plan)),
       servers_(servers_in_order(*plan_.origin.pass->upstream, context.next_turn++)),
       news_(context.loop) {
+  whole_wanted_ = plan_.ahead;
   if (plan_.origin.conf->slice_bytes == 0 || context_.gives_no_ranges(plan_.name)) whole_only_ = true;
 }
 
@@ -92,6 +93,7 @@ io::Task<void> FillTask::keep_partial() {
 }
 
 bool FillTask::worth_finishing() const {
+  if (plan_.ahead) return true;
   if (!whole_wanted_) return false;
   if (length_ == kUnknownLength) return true;
   const uint64_t arrived = plan_.fill->arrived_bytes();

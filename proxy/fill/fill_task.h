@@ -40,6 +40,7 @@ struct FillPlan {
   cache::Name name;
   std::shared_ptr<cache::Fill> fill;
   Part first;                             // what the first reader asked
+  bool ahead = false;                     // wanted whole before anybody asks for it
   std::optional<Digest> expected_digest;  // what the bytes must have, by a word that outranks the response's
   resolver::DigestSource digest_source = resolver::DigestSource::kNone;
   resolver::Class cls = resolver::Class::kMutable;

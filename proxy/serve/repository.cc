@@ -72,6 +72,8 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
   if (auto* serve = std::get_if<resolver::Serve>(&step)) {
     asked->extra = std::move(serve->extra);
     if (serve->note) co_await take_note(*asked, std::move(*serve->note));
+    if (asked->place->repository->prefetch && !serve->ahead.empty())
+      co_await bring_in(stream, *asked, std::move(serve->ahead));
     want(*asked, std::move(serve->wanted));
     co_await serve_cached(stream, std::move(asked));
   } else if (auto* derive = std::get_if<resolver::Derive>(&step)) {
@@ -85,6 +87,39 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
   } else {
     asked->wanted.target = std::move(target);
     co_await serve_pass(stream, std::move(asked), CacheStatus::kBypass);
+  }
+}
+
+// Starts the fills of what is likely to be asked for next. The claims wait for nothing but the index.
+io::Task<void> Handler::bring_in(http::Stream& stream, const Asked& asked,
+                                 std::vector<resolver::Wanted> ahead) {
+  constexpr size_t kMaxAhead = 64;
+  if (ahead.size() > kMaxAhead) ahead.resize(kMaxAhead);
+  std::vector<cache::Name> names;
+  for (const auto& wanted : ahead) names.push_back({asked.place->space, wanted.name});
+  auto job = [cache = asked.place->cache, names = std::move(names)] {
+    std::vector<std::shared_ptr<cache::Fill>> led(names.size());  // null: stored, or on its way
+    for (size_t i = 0; i < names.size(); ++i) {
+      const auto stored = cache->lookup(names[i]);
+      if (stored && stored->blob && stored->blob->state() == cache::BlobState::kVerified) continue;
+      if (cache->running(names[i])) continue;
+      auto claimed = cache->claim(names[i], false);
+      if (claimed.leader) led[i] = std::move(claimed.fill);
+    }
+    return led;
+  };
+  std::vector<std::shared_ptr<cache::Fill>> led = co_await tools_.pool.run(tools_.loop, std::move(job));
+  for (size_t i = 0; i < led.size(); ++i) {
+    if (!led[i]) continue;
+    Asked own;
+    own.place = asked.place;
+    own.site = asked.site;
+    own.path = asked.path;
+    own.for_ourselves = true;
+    want(own, std::move(ahead[i]));
+    fill::FillPlan plan = plan_of(stream, own, std::move(led[i]));
+    plan.ahead = true;
+    tools_.fills.start(std::move(plan));
   }
 }
 
