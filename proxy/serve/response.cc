@@ -12,7 +12,9 @@ std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredR
   p.length_bytes = length_bytes;
   p.from_upstream = from_upstream;
   const auto& promised = p.stored.expected_digest;
-  const Digest* known = digest ? &*digest : promised ? &*promised : nullptr;
+  // Only SHA-256: a validator must not change when the fill that promised another digest is done.
+  const bool promises_sha256 = promised && promised->algorithm == DigestAlgorithm::kSha256;
+  const Digest* known = digest ? &*digest : promises_sha256 ? &*promised : nullptr;
 
   bool has_repr_digest = false;
   for (const auto& [name, value] : p.stored.fields) {
@@ -29,12 +31,11 @@ std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredR
   p.last_modified = std::string(resolver::find(p.stored.fields, "last-modified"));
   const bool success = p.stored.status == 200;
   if (success && p.etag.empty() && known) {
-    p.etag = "\"" + std::string(to_string(known->algorithm)) + "-" + known->hex() + "\"";
+    p.etag = "\"sha256-" + known->hex() + "\"";
     p.fields.push_back({"etag", p.etag, true});
   }
   if (success && known && !has_repr_digest) {
-    const std::string_view algorithm = known->algorithm == DigestAlgorithm::kSha256 ? "sha-256" : "sha-512";
-    p.repr_digest = std::string(algorithm) + "=:" + known->base64() + ":";
+    p.repr_digest = "sha-256=:" + known->base64() + ":";
     p.fields.push_back({"repr-digest", p.repr_digest, true});
   }
   if (success && length_bytes != cache::kUnknownLength) p.fields.push_back({"accept-ranges", "bytes", false});

@@ -1,4 +1,5 @@
 // Every directive in each of its good forms, and what is so where none stands.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/proxy/config/conf_fixture.h"
@@ -434,6 +435,38 @@ TEST_F(GoodForms, Repositories) {
   EXPECT_EQ(images.proxy_pass->host, "registry.example.com");
   EXPECT_EQ(images.shared.slice_bytes, 0u);
   EXPECT_EQ(images.shared.proxy_cache, nullptr);
+}
+
+TEST_F(GoodForms, RepositoriesOfAFormat) {
+  const auto config = good_http(R"(
+      proxy_cache_path c keys_zone=edge:1m;
+      proxy_cache edge;
+      server { location /npm/ { repository modules; public_url https://edge.example.com/npm/; } }
+      repository modules { format npm; proxy_pass https://a; file_hosts B.example.com c:81; authorize upstream; }
+      repository images { format oci; proxy_pass https://a; authorize edge; prefetch on; })");
+  const Location& location = config->servers.at(0)->locations.at(0);
+  EXPECT_EQ(location.public_url, "https://edge.example.com/npm/");
+  EXPECT_EQ(location.repository->format, Format::kNpm);
+  EXPECT_EQ(location.repository->file_hosts, (std::vector<std::string>{"b.example.com", "c:81"}));
+  EXPECT_EQ(location.repository->authorize, Authorize::kUpstream);
+  EXPECT_FALSE(location.repository->prefetch);
+  const Repository& images = *config->repositories.at(1);
+  EXPECT_EQ(images.format, Format::kOci);
+  EXPECT_EQ(images.authorize, Authorize::kEdge);
+  EXPECT_TRUE(images.prefetch);
+}
+
+TEST_F(GoodForms, CredentialsOfARepositoryAreReadFromAFileOfItsOwners) {
+  const auto credentials = [this](const std::string& line) {
+    ::chmod(dir_.write("key", line).c_str(), 0600);
+    const auto config = good_http(
+        "repository a { format generic; proxy_pass https://a; authorize edge; proxy_credentials key; }");
+    return config->repositories.at(0)->credentials;
+  };
+  EXPECT_EQ(credentials("basic user:pass word\n")->value, "Basic dXNlcjpwYXNzIHdvcmQ=");
+  EXPECT_EQ(credentials("bearer abc")->value, "Bearer abc");
+  EXPECT_EQ(credentials("header X-JFrog-Art-Api  abc def\r\n")->field, "X-JFrog-Art-Api");
+  EXPECT_EQ(credentials("header X-JFrog-Art-Api  abc def\r\n")->value, "abc def");
 }
 
 }  // namespace

@@ -80,5 +80,46 @@ TEST(UpstreamTarget, RefusesWhatIsNotAnAbsoluteUrlInPlainForm) {
   EXPECT_FALSE(parse_target(std::string("http://repo.test/a\0b", 20)));
 }
 
+TEST(UpstreamTarget, PublicAreOnlyAddressesOfTheWholeWorld) {
+  for (const char* address :
+       {"8.8.8.8", "1.0.0.1", "172.15.255.255", "172.32.0.1", "192.167.1.1", "223.255.255.255", "100.63.0.1",
+        "2001:4860:4860::8888", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"})
+    EXPECT_TRUE(is_public_address(address)) << address;
+  for (const char* address : {"0.0.0.0",
+                              "10.1.2.3",
+                              "100.64.0.1",
+                              "127.0.0.1",
+                              "127.255.255.255",
+                              "169.254.169.254",
+                              "172.16.0.1",
+                              "172.31.255.255",
+                              "192.0.0.1",
+                              "192.0.2.1",
+                              "192.168.0.1",
+                              "198.18.0.1",
+                              "198.51.100.1",
+                              "203.0.113.1",
+                              "224.0.0.1",
+                              "240.0.0.1",
+                              "255.255.255.255",
+                              "::",
+                              "::1",
+                              "fe80::1",
+                              "fc00::1",
+                              "fd12::1",
+                              "ff02::1",
+                              "::ffff:127.0.0.1",
+                              "::ffff:169.254.169.254",
+                              "::127.0.0.1",
+                              "64:ff9b::10.0.0.1",
+                              "2002:7f00:1::1",
+                              "2001:db8::1",
+                              "2001::1",
+                              "",
+                              "localhost",
+                              "127.1"})
+    EXPECT_FALSE(is_public_address(address)) << address;
+}
+
 }  // namespace
 }  // namespace entrepot::upstream
