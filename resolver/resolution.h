@@ -65,7 +65,8 @@ struct Probe {
   Wanted wanted;
 };
 
-// What was noted under a name of the repository's space. Answered by `Found`, its fields the notes.
+// What was noted under a name of the repository's space, or is stored there, without a question to anybody.
+// Answered by `Found`, its fields the notes, or those of the stored response.
 struct Recall {
   std::string name;
 };
@@ -111,6 +112,7 @@ struct Found {
   Fields fields;      // of the answer
   Document document;  // of a Fetch that found one; null with status 200: it is malformed
   std::string trouble;
+  bool whole = false;  // of a Recall: all bytes of a 200 are stored under that name, and were verified
 };
 using Input = std::optional<Found>;  // empty: the first call
 

@@ -198,6 +198,8 @@ io::Task<resolver::Found> Handler::recall_notes(const Asked& asked, std::string 
   resolver::Found found;
   found.status = notes ? 200 : 404;
   if (notes) found.fields = notes->fields;
+  found.whole =
+      notes && notes->status == 200 && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
   co_return found;
 }
 
