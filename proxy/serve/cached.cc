@@ -164,7 +164,8 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
         co_return outcome;
       }
       asked.was_stored |= whole;
-      if (whole && asked.place->repository && response->status == 200) {
+      const bool right = whole && (response->status != 200 || agrees(asked.wanted, *stored, *response));
+      if (right && asked.place->repository && response->status == 200) {
         stale.emplace();
         stale->kind = Outcome::Kind::kStored;
         stale->status = CacheStatus::kStale;
@@ -189,10 +190,10 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
       if (leader) {
         plan = plan_of(stream, asked, fill);
         plan.handover = handover;
-        if (whole) {
+        if (right) {
           plan.stale = std::move(response);
           plan.stale_blob = stored->blob;
-        } else if (stored && stored->blob) {
+        } else if (!whole && stored && stored->blob) {
           plan.stored_validator = stored->validator;
           plan.stored_length = stored->blob->length_bytes();
         }
