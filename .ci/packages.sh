@@ -13,10 +13,10 @@ wanted=$(for section; do
 done)
 command -v dpkg-query >/dev/null || { echo "packages.sh: this is not a Debian; install the like of:" $wanted >&2; exit 1; }
 missing() {
-  # dpkg-query fails when it knows nothing of a package: that package is missing then, nothing more.
+  # What another package provides is there too, as npm is with a nodejs that is not Debian's.
   comm -23 <(sort -u <<< "$wanted") \
-    <(dpkg-query -W -f='${db:Status-Status} ${binary:Package}\n' 2>/dev/null |
-      awk '$1 == "installed" { sub(/:.*/, "", $2); print $2 }' | sort -u)
+    <(dpkg-query -W -f='${db:Status-Status} ${binary:Package}, ${Provides}\n' 2>/dev/null |
+      awk '$1 == "installed" { gsub(/:[a-z0-9]+|\([^)]*\)|,/, ""); for (i = 2; i <= NF; i++) print $i }' | sort -u)
 }
 
 packages=$(missing)
