@@ -1,83 +1,14 @@
 """skopeo pulls a multi-layer image from Debian's docker-registry through a plain location; then with it dead."""
 import collections
-import gzip
-import hashlib
-import io
 import json
-import os
-import shutil
-import subprocess
-import tarfile
 
 import pytest
 
 from support.daemons import Registry
-from support.origin import made_bytes
+from support.images import IMAGE, LAYER_SIZES, OCI_MANIFEST, assert_whole, digest_of, pull, skopeo
 
-IMAGE = "team/image"
-LAYER_SIZES = (300, 3 << 20, 24 << 20)  # smaller than a chunk, several slices, many
 ACCOUNT = ("reader", "secret")
 HTPASSWD = "reader:$2b$04$YKjFX5znMC3ao/ps.2R5TOcaPQBpVKfe0Is3U4jZTCVd.synKZo0G\n"  # "secret", at the least cost
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-
-
-def digest_of(data):
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-class Layout:
-    """An OCI image layout made by hand: the layers are gzipped tars of one file each, of random bytes."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.blobs = {}
-        (folder / "blobs" / "sha256").mkdir(parents=True)
-        (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-        tars = [make_tar(f"file{i}", made_bytes(size, seed=i)) for i, size in enumerate(LAYER_SIZES)]
-        layers = [self._add(gzip.compress(tar, 1, mtime=0), "application/vnd.oci.image.layer.v1.tar+gzip")
-                  for tar in tars]
-        config = self._add_json({"architecture": "amd64", "os": "linux", "config": {},
-                                 "rootfs": {"type": "layers", "diff_ids": [digest_of(tar) for tar in tars]}},
-                                "application/vnd.oci.image.config.v1+json")
-        manifest = self._add_json({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config,
-                                   "layers": layers}, OCI_MANIFEST)
-        self.manifest_digest = manifest["digest"]
-        manifest["annotations"] = {"org.opencontainers.image.ref.name": "1.0"}
-        (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
-
-    def _add(self, data, kind):
-        digest = digest_of(data)
-        self.blobs[digest] = data
-        (self.folder / "blobs" / "sha256" / digest.split(":")[1]).write_bytes(data)
-        return {"mediaType": kind, "digest": digest, "size": len(data)}
-
-    def _add_json(self, value, kind):
-        return self._add(json.dumps(value).encode(), kind)
-
-
-def make_tar(name, data):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        member = tarfile.TarInfo(name)
-        member.size = len(data)
-        tar.addfile(member, io.BytesIO(data))
-    return out.getvalue()
-
-
-def skopeo(folder, *words):
-    """Runs it with a home of its own: what an earlier run learnt about blobs must not help it."""
-    assert shutil.which("skopeo"), "skopeo is not installed"
-    env = {name: value for name, value in os.environ.items()
-           if not name.lower().endswith("_proxy") and not name.startswith("SSL_CERT_")}
-    done = subprocess.run(["skopeo", "--insecure-policy", *words], cwd=folder, capture_output=True, text=True,
-                          check=False, timeout=300, stdin=subprocess.DEVNULL, env={**env, "HOME": str(folder)})
-    assert done.returncode == 0, f"skopeo {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="session")
-def layout(tmp_path_factory):
-    return Layout(tmp_path_factory.mktemp("layout"))
 
 
 @pytest.fixture
@@ -96,34 +27,6 @@ def registry(tmp_path, layout):
 def edge(make_edge, registry):
     return make_edge("location /v2/ { proxy_pass http://registry; proxy_cache_valid 200 10m; }",
                      http=f"upstream registry {{ server 127.0.0.1:{registry.port}; }}").start()
-
-
-@pytest.fixture
-def authorities(tmp_path, certificate):
-    """A folder as --src-cert-dir wants it."""
-    folder = tmp_path / "authorities"
-    folder.mkdir()
-    shutil.copy(certificate[0], folder / "edge.crt")
-    return folder
-
-
-def pull(edge, authorities, folder, tag="1.0", kind="oci", reference=None, options=()):
-    """Copies the image into a fresh folder; the folder."""
-    folder.mkdir()
-    source = f"docker://localhost:{edge.tls_port}/{IMAGE}{reference or ':' + tag}"
-    to = f"oci:{folder}/image:1.0" if kind == "oci" else f"dir:{folder}/image"
-    skopeo(folder, "copy", "--src-cert-dir", str(authorities), "--preserve-digests", *options, source, to)
-    return folder / "image"
-
-
-def assert_whole(layout, pulled):
-    """Each blob of the layout is there, byte for byte, and nothing else."""
-    found = {f"sha256:{path.name}": path.read_bytes() for path in (pulled / "blobs" / "sha256").iterdir()}
-    assert sorted(found) == sorted(layout.blobs)
-    for digest, data in found.items():
-        assert digest_of(data) == digest
-    index = json.loads((pulled / "index.json").read_text())
-    assert [manifest["digest"] for manifest in index["manifests"]] == [layout.manifest_digest]
 
 
 def test_skopeo_pulls_an_image_through_the_edge(edge, registry, layout, authorities, tmp_path):
