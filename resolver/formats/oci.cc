@@ -38,6 +38,35 @@ Give here() {
   return give;
 }
 
+// Documents that are given from memory: what they were read from, and what the client may know of it.
+struct Text {
+  std::string bytes;
+};
+
+Document read_text(std::span<const std::byte> bytes, std::string_view) {
+  return std::make_shared<const Text>(Text{{reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
+}
+
+Give give_text(const Found& found, const std::string& bytes) {
+  constexpr std::string_view kKept[] = {"content-type", "etag", "oci-filters-applied",
+                                        "docker-distribution-api-version"};
+  Give give;
+  for (const auto kept : kKept) {
+    if (const auto value = find(found.fields, kept); !value.empty()) give.fields.emplace_back(kept, value);
+  }
+  give.body = bytes;
+  return give;
+}
+
+// What is said where neither an answer nor a stored one can be had.
+Give unavailable(const Found& found, std::string_view what) {
+  if (found.status == 401 || found.status == 403) return refused(found);
+  if (found.status == 404) return error(404, "NAME_UNKNOWN", "the registry has no such " + std::string(what));
+  const bool told = found.status != 0 && found.status != 200;
+  return error(told ? found.status : 502, found.status == 429 ? "TOOMANYREQUESTS" : "UNAVAILABLE",
+               "the " + std::string(what) + " cannot be had from the registry, and is not stored");
+}
+
 Wanted by_digest(const std::string& name, std::string_view kind, const Digest& digest) {
   Wanted wanted;
   wanted.name = wanted.target = "/v2/" + name + "/" + std::string(kind) + "/" + digest.str();
@@ -49,10 +78,23 @@ Wanted by_digest(const std::string& name, std::string_view kind, const Digest& d
 
 struct Manifest {
   std::variant<OciManifest, OciFault> read;
+  std::string bytes;  // of one that no digest names
 };
 
 Document read_manifest(std::span<const std::byte> bytes, std::string_view content_type) {
-  return std::make_shared<const Manifest>(Manifest{parse_oci_manifest(bytes, content_type)});
+  return std::make_shared<const Manifest>(Manifest{parse_oci_manifest(bytes, content_type), {}});
+}
+
+Document keep_manifest(std::span<const std::byte> bytes, std::string_view content_type) {
+  return std::make_shared<const Manifest>(Manifest{
+      parse_oci_manifest(bytes, content_type), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
+}
+
+// Empty: what it says is not ours to judge, or good.
+std::optional<Step> fault_of(const Manifest& manifest) {
+  const auto* fault = std::get_if<OciFault>(&manifest.read);
+  if (!fault || *fault == OciFault::kUnknownMediaType) return std::nullopt;
+  return Refuse{502, "bad-manifest", std::string(to_string(*fault))};
 }
 
 class OciResolution final : public Resolution {
@@ -60,7 +102,7 @@ class OciResolution final : public Resolution {
   OciResolution(OciPath path, std::string accept) : path_(std::move(path)), accept_(std::move(accept)) {}
 
   Step advance(const Input& input) override {
-    if (input && asked_for_manifest_) return serve_manifest(*input);
+    if (input && asked_for_manifest_) return path_.digest ? serve_manifest(*input) : give_manifest(*input);
     if (path_.kind == OciPath::Kind::kManifestDigest) return ask_for_manifest();
     return input ? follow_tag(*input) : ask_for_digest();
   }
@@ -78,19 +120,14 @@ class OciResolution final : public Resolution {
   }
 
   Step follow_tag(const Found& found) {
-    if (found.status == 404) return error(404, "MANIFEST_UNKNOWN", "the registry has no such manifest");
-    if (found.status == 401 || found.status == 403) return refused(found);
-    if (found.status == 0)
-      return error(502, "UNAVAILABLE", "the registry cannot be asked, and nothing is stored");
-    if (found.status != 200)
-      return error(502, "UNKNOWN", "the registry answered " + std::to_string(found.status));
+    if (found.status != 200) return without_manifest(found);
     path_.digest = parse_oci_digest(find(found.fields, "docker-content-digest"));
-    if (!path_.digest) return Serve{tag("GET ")};  // an old registry: the manifest itself, then
     return ask_for_manifest();
   }
 
   Step ask_for_manifest() {
     asked_for_manifest_ = true;
+    if (!path_.digest) return Fetch{tag("GET "), "oci manifest and bytes", keep_manifest};  // an old registry
     return Fetch{manifest(), "oci manifest", read_manifest};
   }
 
@@ -100,20 +137,27 @@ class OciResolution final : public Resolution {
     return wanted;
   }
 
-  Step serve_manifest(const Found& found) const {
+  static Step without_manifest(const Found& found) {
     if (found.status == 404) return error(404, "MANIFEST_UNKNOWN", "the registry has no such manifest");
-    if (found.status == 401 || found.status == 403) return refused(found);
-    if (found.status != 200 || !found.document)
-      return error(found.status == 0 ? 502 : found.status, "UNAVAILABLE", "the manifest cannot be had");
-    const auto& read = static_cast<const Manifest*>(found.document.get())->read;
+    return unavailable(found, "manifest");
+  }
+
+  Step give_manifest(const Found& found) const {
+    if (found.status != 200 || !found.document) return without_manifest(found);
+    const auto& manifest = *static_cast<const Manifest*>(found.document.get());
+    if (auto fault = fault_of(manifest)) return *fault;
+    return give_text(found, manifest.bytes);
+  }
+
+  Step serve_manifest(const Found& found) const {
+    if (found.status != 200 || !found.document) return without_manifest(found);
+    const auto& manifest_read = *static_cast<const Manifest*>(found.document.get());
+    if (auto fault = fault_of(manifest_read)) return *fault;
     Serve serve{manifest(), {{"docker-content-digest", path_.digest->str()}}};
-    if (const auto* fault = std::get_if<OciFault>(&read)) {
-      if (*fault == OciFault::kUnknownMediaType) return serve;  // not ours to judge
-      return Refuse{502, "bad-manifest", std::string(to_string(*fault))};
-    }
-    const auto& known = std::get<OciManifest>(read);
-    if (known.config) serve.ahead.push_back(by_digest(path_.name, "blobs", known.config->digest));
-    for (const auto& layer : known.layers)
+    const auto* known = std::get_if<OciManifest>(&manifest_read.read);
+    if (!known) return serve;
+    if (known->config) serve.ahead.push_back(by_digest(path_.name, "blobs", known->config->digest));
+    for (const auto& layer : known->layers)
       serve.ahead.push_back(by_digest(path_.name, "blobs", layer.digest));
     return serve;
   }
@@ -138,6 +182,37 @@ std::string without_ns(std::string target) {
     begin = end + 1;
   }
   return kept;
+}
+
+// The next page of a list: its address is told as clients must ask for it here. Empty: it is none of this
+// registry.
+std::string link_here(std::string_view link, const Question& question, bool whole) {
+  const size_t open = link.find('<'), close = link.find('>', open);
+  if (open == link.npos || close == link.npos) return {};
+  std::string_view there = link.substr(open + 1, close - open - 1);
+  const auto path_of = [](std::string_view url) {
+    const size_t host = url.find("://");
+    if (host == url.npos || !url.starts_with("http")) return url;
+    const size_t slash = url.find('/', host + 3);
+    return slash == url.npos ? std::string_view() : url.substr(slash);
+  };
+  there = path_of(there);
+  if (const auto base = path_of(question.upstream); base != question.upstream && there.starts_with(base))
+    there.remove_prefix(base.size());
+  constexpr std::string_view kRoot = "/v2";
+  if (!there.starts_with("/v2/")) return {};
+  if (!whole) there.remove_prefix(kRoot.size());
+  std::string here(link.substr(0, open + 1));
+  if (const auto base = path_of(question.base); base != question.base) here.append(base);
+  return here.append(there).append(link.substr(close));
+}
+
+Step list(const Question& question, const std::string& target) {
+  Wanted wanted;
+  wanted.name = wanted.target = target;
+  wanted.accept = question.accept;
+  if (!wanted.accept.empty()) wanted.name += " " + wanted.accept;
+  return Fetch{std::move(wanted), "oci list", read_text};
 }
 
 }  // namespace
@@ -167,13 +242,14 @@ std::unique_ptr<Resolution> resolve_oci(const Question& question) {
       return std::make_unique<OciResolution>(std::move(path), question.accept);
     case OciPath::Kind::kTags:
     case OciPath::Kind::kCatalog:
-    case OciPath::Kind::kReferrers: {
-      Wanted wanted;
-      wanted.name = wanted.target = target;
-      wanted.accept = question.accept;
-      if (!wanted.accept.empty()) wanted.name += " " + wanted.accept;
-      return at_once(Serve{std::move(wanted)});
-    }
+    case OciPath::Kind::kReferrers:
+      return ask_once(list(question, target), [question, whole](const Found& found) -> Step {
+        if (found.status != 200 || !found.document) return unavailable(found, "list");
+        Give give = give_text(found, static_cast<const Text*>(found.document.get())->bytes);
+        auto link = link_here(find(found.fields, "link"), question, whole);
+        if (!link.empty()) give.fields.emplace_back("link", std::move(link));
+        return give;
+      });
     case OciPath::Kind::kBad:
       return at_once(error(400, "NAME_INVALID", "a malformed name, tag or digest"));
     case OciPath::Kind::kPass:
