@@ -46,26 +46,55 @@ Step rewritten(const Question& question, const std::string& project) {
   return derive;
 }
 
-Step serve_file(const PypiPath& path, const Found& found) {
-  Serve serve;
-  Wanted& wanted = serve.wanted;
-  const bool metadata = path.kind == PypiPath::Kind::kMetadata;
-  const std::string_view ending = metadata ? ".metadata" : "";
-  wanted.name = "/files/" + path.project + "/" + path.file + std::string(ending);
-  wanted.cls = Class::kVersioned;
-  const auto* page = static_cast<const PypiPage*>(found.document.get());
-  const PypiFile* file = page ? page->find(path.file) : nullptr;
-  if (!file) {
-    wanted.only_stored = true;  // a file that was yanked whole is still right where it is pinned
+// A file, once its project's page is read. One that the page no longer lists is still right where it is
+// stored; where it is not, the page decides whether it is absent or cannot be known.
+class PypiFileResolution final : public Resolution {
+ public:
+  PypiFileResolution(PypiPath path, Fetch page) : path_(std::move(path)), page_(std::move(page)) {}
+
+  Step advance(const Input& input) override {
+    if (!input) return std::move(page_);
+    if (recalled_) return serve_stored(input->whole);
+    if (const auto* page = static_cast<const PypiPage*>(input->document.get())) {
+      if (const PypiFile* file = page->find(path_.file)) return serve_listed(*file);
+    }
+    absent_ = input->document || input->status == 404 || input->status == 410;
+    recalled_ = true;
+    return Recall{name()};
+  }
+
+ private:
+  bool metadata() const { return path_.kind == PypiPath::Kind::kMetadata; }
+  std::string name() const {
+    return "/files/" + path_.project + "/" + path_.file + (metadata() ? ".metadata" : "");
+  }
+
+  Step serve_listed(const PypiFile& file) const {
+    if (metadata() && !file.has_metadata)
+      return Refuse{404, "not-found", "the index has no metadata of this file"};
+    Serve serve;
+    Wanted& wanted = serve.wanted;
+    wanted.name = name();
+    wanted.cls = Class::kVersioned;
+    wanted.url = file.url + (metadata() ? ".metadata" : "");
+    wanted.digest = metadata() ? file.metadata_digest : file.digest;
+    if (wanted.digest) wanted.digest_source = DigestSource::kIndex;
     return serve;
   }
-  if (metadata && !file->has_metadata)
-    return Refuse{404, "not-found", "the index has no metadata of this file"};
-  wanted.url = file->url + std::string(ending);
-  wanted.digest = metadata ? file->metadata_digest : file->digest;
-  if (wanted.digest) wanted.digest_source = DigestSource::kIndex;
-  return serve;
-}
+
+  Step serve_stored(bool stored) const {
+    if (!stored && absent_) return Refuse{404, "not-found", "the index has no such file"};
+    Serve serve;
+    serve.wanted.name = name();
+    serve.wanted.cls = Class::kVersioned;
+    serve.wanted.only_stored = true;
+    return serve;
+  }
+
+  const PypiPath path_;
+  Fetch page_;
+  bool absent_ = false, recalled_ = false;
+};
 
 }  // namespace
 
@@ -90,8 +119,8 @@ std::unique_ptr<Resolution> resolve_pypi(const Question& question) {
         auto files = parse_pypi_page(bytes, looks_like_json(bytes), url);
         return files ? std::make_shared<const PypiPage>(std::move(*files)) : nullptr;
       };
-      return ask_once(Fetch{page(target, true), "pypi page " + url, read},
-                      [path](const Found& found) { return serve_file(path, found); });
+      Fetch fetch{page(target, true), "pypi page " + url, read};
+      return std::make_unique<PypiFileResolution>(path, std::move(fetch));
     }
     case PypiPath::Kind::kPass:
       break;
