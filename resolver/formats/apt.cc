@@ -1,10 +1,11 @@
 // apt: indexes by what the Release that is served vouches for, files of the pool by the indexes that were
-// asked for.
+// asked for. Only folders that a Release names are noted: what clients make up leaves no trace.
 #include <algorithm>
 
 #include "resolver/formats/apt_index.h"
 #include "resolver/formats/apt_path.h"
 #include "resolver/formats/apt_release.h"
+#include "resolver/formats/file_url.h"
 #include "resolver/resolution.h"
 
 namespace entrepot::resolver {
@@ -13,10 +14,29 @@ namespace {
 
 constexpr uint64_t kMaxIndexBytes = 1ull << 30;
 constexpr size_t kMaxIndexes = 24;  // that one file of the pool is looked up in
+constexpr int kMaxQuestions = 56;   // for it
 constexpr std::string_view kNotes = "apt indexes";
 
 std::string join(const std::string& folder, std::string_view name) {
   return folder.empty() ? "/" + std::string(name) : "/" + folder + "/" + std::string(name);
+}
+
+// The same, ready for a request upstream. There are servers to which a plus sign is a space.
+std::string target_of(const std::string& folder, std::string_view name) {
+  std::string path = join(folder, name), target;
+  for (std::string_view rest = path; !rest.empty();) {
+    rest.remove_prefix(1);  // the slash
+    const std::string_view segment = rest.substr(0, rest.find('/'));
+    target.append("/");
+    for (const char c : escaped_segment(segment)) {
+      if (c == '+')
+        target.append("%2b");
+      else
+        target.push_back(c);
+    }
+    rest.remove_prefix(segment.size());
+  }
+  return target;
 }
 
 Document read_release(std::span<const std::byte> bytes, std::string_view) {
@@ -29,16 +49,17 @@ Document read_index(std::span<const std::byte> bytes, std::string_view) {
   return index ? std::make_shared<const AptIndex>(std::move(*index)) : nullptr;
 }
 
-Wanted by_path(std::string target, Class cls) {
+// `name`: one for all ways to write the path; `target`: as the client sent it.
+Wanted by_path(std::string name, std::string target, Class cls) {
   Wanted wanted;
-  wanted.name = target;
+  wanted.name = std::move(name);
   wanted.target = std::move(target);
   wanted.cls = cls;
   return wanted;
 }
 
-Fetch release_of(const std::string& dist) {
-  return {by_path(join(dist, "InRelease"), Class::kMutable), "apt release", read_release};
+Fetch release_of(const std::string& dist, std::string_view file = "InRelease") {
+  return {by_path(join(dist, file), target_of(dist, file), Class::kMutable), "apt release", read_release};
 }
 
 std::string folder_of(std::string_view path) {
@@ -53,9 +74,8 @@ Wanted index_by_digest(const std::string& dist, const std::string& inside, const
   const std::string folder = folder_of(inside);
   Wanted wanted;
   wanted.name = join(dist, folder) + " " + digest.str();
-  wanted.target =
-      by_hash ? join(dist, folder.empty() ? "" : folder + "/") + "by-hash/" + algorithm + "/" + digest.hex()
-              : join(dist, inside);
+  const std::string under = folder.empty() ? "" : folder + "/";
+  wanted.target = target_of(dist, by_hash ? under + "by-hash/" + algorithm + "/" + digest.hex() : inside);
   wanted.cls = Class::kDigest;
   wanted.digest = digest;
   wanted.digest_source = DigestSource::kSignedMetadata;
@@ -67,18 +87,105 @@ Note note_of(const std::string& dist, const std::string& folder) {
   return {std::string(kNotes), dist + "\n" + folder, "used"};
 }
 
-Step serve_index(const AptPath& path, const std::string& target, const Found& found) {
-  if (auto refusal = without(found, "InRelease")) {
-    // A repository that signs apart, or not at all, is not looked into.
-    if (found.status == 404) return Serve{by_path(target, Class::kMutable)};
-    return std::move(*refusal);
-  }
-  const auto& release = *static_cast<const AptRelease*>(found.document.get());
-  const auto* file = release.find(path.inside);
-  if (!file) return Serve{by_path(target, Class::kMutable)};
-  Wanted wanted = index_by_digest(path.dist, path.inside, file->digest, release.acquire_by_hash);
-  return Serve{std::move(wanted), {}, note_of(path.dist, folder_of(path.inside))};
+constexpr std::string_view kIndexNames[] = {"Packages.xz", "Packages.gz", "Packages",
+                                            "Sources.xz",  "Sources.gz",  "Sources"};
+
+std::string within(const std::string& folder, std::string_view name) {
+  return folder.empty() ? std::string(name) : folder + "/" + std::string(name);
 }
+
+bool has_indexes(const AptRelease& release, const std::string& folder) {
+  return std::any_of(std::begin(kIndexNames), std::end(kIndexNames),
+                     [&](auto name) { return release.find(within(folder, name)); });
+}
+
+// Asks for the Release of a dist: InRelease, and where a repository signs apart, or not at all, Release.
+class ReleaseFirst : public Resolution {
+ public:
+  explicit ReleaseFirst(std::string dist) : dist_(std::move(dist)) {}
+
+  Step advance(const Input& input) override {
+    if (!input) return begin();
+    if (!asked_release_) {
+      if (auto step = before_release(*input)) return std::move(*step);
+      asked_release_ = true;
+      return release_of(dist_);
+    }
+    if (input->status == 404 && !asked_plain_) {
+      asked_plain_ = true;
+      return release_of(dist_, "Release");
+    }
+    return conclude(*input);
+  }
+
+ protected:
+  virtual Step begin() {
+    asked_release_ = true;
+    return release_of(dist_);
+  }
+  virtual std::optional<Step> before_release(const Found&) { return std::nullopt; }
+  virtual Step conclude(const Found& found) = 0;
+
+  const std::string dist_;
+
+ private:
+  bool asked_release_ = false, asked_plain_ = false;
+};
+
+class IndexResolution final : public ReleaseFirst {
+ public:
+  IndexResolution(AptPath path, std::string target)
+      : ReleaseFirst(path.dist), path_(std::move(path)), target_(std::move(target)) {}
+
+ private:
+  Step conclude(const Found& found) override {
+    const Step as_it_is = Serve{by_path(join(path_.dist, path_.inside), target_, Class::kMutable)};
+    if (found.status == 404) return as_it_is;
+    if (auto refusal = without(found, "the Release")) return std::move(*refusal);
+    const auto& release = *static_cast<const AptRelease*>(found.document.get());
+    const auto* file = release.find(path_.inside);
+    if (!file) return as_it_is;
+    Serve serve{index_by_digest(path_.dist, path_.inside, file->digest, release.acquire_by_hash)};
+    const std::string folder = folder_of(path_.inside);
+    if (has_indexes(release, folder)) serve.note = note_of(path_.dist, folder);
+    return serve;
+  }
+
+  const AptPath path_;
+  const std::string target_;
+};
+
+// Never needs the Release to answer: it is asked for once, to know that the folder is one.
+class ByHashResolution final : public ReleaseFirst {
+ public:
+  ByHashResolution(const AptPath& path, std::string target)
+      : ReleaseFirst(path.dist), folder_(folder_of(folder_of(folder_of(path.inside)))) {
+    serve_.wanted = by_path(join(path.dist, path.inside), std::move(target), Class::kDigest);
+    serve_.wanted.digest = path.digest;
+    serve_.wanted.digest_source = DigestSource::kUrl;
+    const auto algorithm = path.digest->algorithm;
+    if (algorithm == DigestAlgorithm::kSha256 || algorithm == DigestAlgorithm::kSha512)
+      serve_.wanted.name = join(path.dist, folder_) + " " + path.digest->str();
+  }
+
+ private:
+  Step begin() override { return Recall{std::string(kNotes)}; }
+  std::optional<Step> before_release(const Found& notes) override {
+    const Note note = note_of(dist_, folder_);
+    for (const auto& [key, value] : notes.fields) {
+      if (key == note.key) return serve_;
+    }
+    return std::nullopt;
+  }
+  Step conclude(const Found& found) override {
+    const auto* release = static_cast<const AptRelease*>(found.document.get());
+    if (release && has_indexes(*release, folder_)) serve_.note = note_of(dist_, folder_);
+    return serve_;
+  }
+
+  const std::string folder_;
+  Serve serve_;
+};
 
 // The architecture or "source" that a file of the pool belongs to, as the folders of indexes are named;
 // empty: any.
@@ -98,18 +205,24 @@ class PoolResolution final : public Resolution {
 
   Step advance(const Input& input) override {
     if (!input) return Recall{std::string(kNotes)};
-    if (!recalled_)
+    if (!recalled_) {
       choose(input->fields);
-    else if (asked_release_)
+    } else if (asked_release_) {
+      if (input->status == 404 && !asked_plain_) {
+        asked_plain_ = true;
+        return release_of(places_.back().dist, "Release");
+      }
       take_release(*input);
-    else if (take_index(*input))
+    } else if (take_index(*input)) {
       return serve();
+    }
     return ask_next();
   }
 
  private:
   struct Place {
     std::string dist, folder;
+    std::string file;  // as the indexes of the dist name what is asked for
   };
 
   void choose(const Fields& notes) {
@@ -119,21 +232,38 @@ class PoolResolution final : public Resolution {
       const size_t line = key.find('\n');
       const std::string folder = key.substr(line + 1), last = folder.substr(folder.rfind('/') + 1);
       const bool flat = folder.empty();
-      if (line != key.npos && (flat || last.starts_with(wanted)))
-        places_.push_back({key.substr(0, line), folder});
+      if (line == key.npos || (!flat && !last.starts_with(wanted))) continue;
+      const std::string dist = key.substr(0, line);
+      if (auto file = file_within(dist)) places_.push_back({dist, folder, std::move(*file)});
     }
-    std::reverse(places_.begin(), places_.end());  // the newest first
-    if (places_.size() > kMaxIndexes) places_.resize(kMaxIndexes);
+    // The newest are looked into first.
+    if (places_.size() > kMaxIndexes)
+      places_.erase(places_.begin(), places_.end() - static_cast<ptrdiff_t>(kMaxIndexes));
+  }
+
+  // What is asked for, relative to the root that the dist's indexes speak of: where its "dists" stands, or,
+  // of a flat repository, its own folder; take_index() also tries the one above. Empty: it is not below that.
+  std::optional<std::string> file_within(const std::string& dist) const {
+    const std::string slashed = "/" + dist + "/";
+    const size_t dists = slashed.find("/dists/");
+    const std::string root = dists == slashed.npos ? slashed.substr(1) : slashed.substr(1, dists);
+    if (root == "/") return path_.inside;  // a flat repository in the root
+    if (!path_.inside.starts_with(root)) return std::nullopt;
+    return path_.inside.substr(root.size());
   }
 
   Step ask_next() {
-    if (!index_.has_value()) {
+    if (++questions_ > kMaxQuestions) return serve();
+    if (indexes_.empty()) {
       if (places_.empty()) return serve();
       asked_release_ = true;
+      asked_plain_ = false;
       return release_of(places_.back().dist);
     }
     asked_release_ = false;
-    return Fetch{std::move(*index_), "apt index", read_index};
+    Wanted index = std::move(indexes_.back());
+    indexes_.pop_back();
+    return Fetch{std::move(index), "apt index", read_index};
   }
 
   void take_release(const Found& found) {
@@ -141,25 +271,27 @@ class PoolResolution final : public Resolution {
     places_.pop_back();
     const auto* release = static_cast<const AptRelease*>(found.document.get());
     if (!release) return;
-    for (const char* name :
-         {"Packages.xz", "Packages.gz", "Packages", "Sources.xz", "Sources.gz", "Sources"}) {
-      const std::string inside = place.folder.empty() ? name : place.folder + "/" + name;
-      if (const auto* file = release->find(inside)) {
-        index_ = index_by_digest(place.dist, inside, file->digest, release->acquire_by_hash);
-        return;
-      }
+    file_ = place.file;
+    flat_ = place.folder.empty();
+    for (const std::string_view name : kIndexNames) {
+      const std::string inside = within(place.folder, name);
+      if (const auto* file = release->find(inside))
+        indexes_.push_back(index_by_digest(place.dist, inside, file->digest, release->acquire_by_hash));
     }
+    std::reverse(indexes_.begin(), indexes_.end());
   }
 
   bool take_index(const Found& found) {
-    index_.reset();
     const auto* index = static_cast<const AptIndex*>(found.document.get());
-    if (index) digest_ = index->find(path_.inside);
+    if (!index) return false;  // another form of it may be there
+    indexes_.clear();
+    digest_ = index->find(file_);
+    if (!digest_ && flat_) digest_ = index->find(path_.inside);
     return digest_.has_value();
   }
 
   Step serve() const {
-    Wanted wanted = by_path(target_, Class::kVersioned);
+    Wanted wanted = by_path(join("", path_.inside), target_, Class::kVersioned);
     wanted.digest = digest_;
     if (digest_) wanted.digest_source = DigestSource::kIndex;
     return Serve{std::move(wanted)};
@@ -167,38 +299,34 @@ class PoolResolution final : public Resolution {
 
   const AptPath path_;
   const std::string target_;
-  bool recalled_ = false, asked_release_ = false;
-  std::vector<Place> places_;    // still to look into, the first at the end
-  std::optional<Wanted> index_;  // to be fetched next
+  bool recalled_ = false, asked_release_ = false, asked_plain_ = false, flat_ = false;
+  int questions_ = 0;
+  std::vector<Place> places_;    // still to look into, the next at the end
+  std::string file_;             // to be looked up in the index
+  std::vector<Wanted> indexes_;  // the forms of one, the next to be fetched at the end
   std::optional<Digest> digest_;
 };
 
 }  // namespace
 
 std::unique_ptr<Resolution> resolve_apt(const Question& question) {
-  AptPath path = parse_apt_path(question.path);
   const std::string target = question.target;
+  AptPath path = parse_apt_path(std::string_view(target).substr(0, target.find('?')));
   switch (path.kind) {
-    case AptPath::Kind::kByHash: {
-      Wanted wanted = by_path(target, Class::kDigest);
-      wanted.digest = path.digest;
-      wanted.digest_source = DigestSource::kUrl;
-      const std::string folder = folder_of(folder_of(folder_of(path.inside)));
-      if (path.digest->algorithm == DigestAlgorithm::kSha256 ||
-          path.digest->algorithm == DigestAlgorithm::kSha512)
-        wanted.name = join(path.dist, folder) + " " + path.digest->str();
-      return at_once(Serve{std::move(wanted), {}, note_of(path.dist, folder)});
-    }
+    case AptPath::Kind::kByHash:
+      return std::make_unique<ByHashResolution>(path, target);
     case AptPath::Kind::kIndex:
-      return ask_once(release_of(path.dist),
-                      [path, target](const Found& found) { return serve_index(path, target, found); });
+      return std::make_unique<IndexResolution>(std::move(path), target);
     case AptPath::Kind::kPool:
       return std::make_unique<PoolResolution>(std::move(path), target);
-    case AptPath::Kind::kRelease:
+    case AptPath::Kind::kRelease: {
+      const std::string file = question.path.substr(question.path.rfind('/') + 1);
+      return at_once(Serve{by_path(join(path.dist, file), target, Class::kMutable)});
+    }
     case AptPath::Kind::kOther:
       break;
   }
-  return at_once(Serve{by_path(target, Class::kMutable)});
+  return at_once(Serve{by_path(target, target, Class::kMutable)});
 }
 
 }  // namespace entrepot::resolver

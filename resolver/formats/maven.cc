@@ -1,5 +1,6 @@
 // maven: artifacts by version, held against their checksums; tokens and snapshots by what the metadata says;
 // sidecars of what is stored here, so that the pair never disagrees.
+#include "resolver/formats/file_url.h"
 #include "resolver/formats/maven_metadata.h"
 #include "resolver/formats/maven_path.h"
 #include "resolver/formats/maven_version.h"
@@ -44,6 +45,17 @@ Document read_sha1(std::span<const std::byte> bytes, std::string_view) {
   return digest ? std::make_shared<const Digest>(*digest) : nullptr;
 }
 
+std::string escaped_path(std::string_view path) {
+  std::string escaped;
+  while (!path.empty()) {
+    path.remove_prefix(1);  // the slash
+    const std::string_view segment = path.substr(0, path.find('/'));
+    escaped.append("/").append(escaped_segment(segment));
+    path.remove_prefix(segment.size());
+  }
+  return escaped;
+}
+
 std::string checksum(DigestAlgorithm algorithm, std::string_view content) {
   Hasher hasher(algorithm);
   hasher.update(std::as_bytes(std::span(content)));
@@ -65,6 +77,8 @@ class MavenResolution final : public Resolution {
         return follow_token(*input);
       case Asked::kBuild:
         return follow_snapshot(*input);
+      case Asked::kStored:
+        return input->whole ? serve(by_path(target(), Class::kVersioned)) : ask_checksum();
       case Asked::kChecksum:
         return serve_artifact(*input);
     }
@@ -72,27 +86,32 @@ class MavenResolution final : public Resolution {
   }
 
  private:
-  enum class Asked : uint8_t { kNothing, kVersion, kBuild, kChecksum };
+  enum class Asked : uint8_t { kNothing, kVersion, kBuild, kStored, kChecksum };
 
   Step begin() {
+    if (path_.kind == MavenPath::Kind::kOther && !sidecar_)
+      return serve(by_path(question_.target, Class::kMutable));
     if (path_.kind != MavenPath::Kind::kArtifact) return serve(by_path(target(), Class::kMutable));
     if (is_token(path_.version)) {
       asked_ = Asked::kVersion;
-      return Fetch{metadata("/" + path_.group_path + "/" + path_.artifact), "maven metadata", read_metadata};
+      return Fetch{metadata(artifact_folder()), "maven metadata", read_metadata};
     }
     return artifact();
   }
 
   static Wanted metadata(const std::string& folder) {
-    return by_path(folder + "/maven-metadata.xml", Class::kMutable);
+    return by_path(escaped_path(folder) + "/maven-metadata.xml", Class::kMutable);
   }
-  std::string folder() const { return "/" + path_.group_path + "/" + path_.artifact + "/" + path_.version; }
-  // As it was sent, without the sidecar's ending; or what a token has become.
+  std::string artifact_folder() const {
+    return (path_.group_path.empty() ? "/" : "/" + path_.group_path + "/") + path_.artifact;
+  }
+  std::string folder() const { return artifact_folder() + "/" + path_.version; }
+  // What was asked for, without the sidecar's ending; or what a token has become. One spelling for each path.
   std::string target() const {
-    if (!resolved_.empty()) return resolved_;
-    std::string sent = question_.target.substr(0, question_.target.find('?'));
-    if (sidecar_) sent.resize(sent.size() - path_.sidecar.size() - 1);
-    return sent;
+    if (!resolved_.empty()) return escaped_path(resolved_);
+    std::string_view path = question_.path;
+    if (sidecar_) path.remove_suffix(path_.sidecar.size() + 1);
+    return escaped_path(path);
   }
 
   Step follow_token(const Found& found) {
@@ -115,7 +134,11 @@ class MavenResolution final : public Resolution {
       asked_ = Asked::kBuild;
       return Fetch{metadata(folder()), "maven metadata", read_metadata};
     }
-    if (sidecar_) return serve(by_path(target(), Class::kVersioned));  // of what is, or will be, stored here
+    asked_ = Asked::kStored;  // what is stored is pinned: nobody is asked about it again
+    return Recall{target()};
+  }
+
+  Step ask_checksum() {
     asked_ = Asked::kChecksum;
     Wanted sha1 = by_path(target() + ".sha1", Class::kMutable);
     sha1.name = "upstream " + sha1.name;
@@ -127,13 +150,16 @@ class MavenResolution final : public Resolution {
     const auto* known = static_cast<const MavenMetadata*>(found.document.get());
     const auto build =
         known ? resolve_maven_snapshot(*known, path_.classifier, path_.extension) : std::nullopt;
-    if (!build) return serve(by_path(target(), Class::kMutable));
+    if (!build || build->ends_with(kSnapshot)) return serve(by_path(target(), Class::kMutable));
     path_.file_version = *build;
     resolved_ = folder() + "/" + file_name(*build);
     return artifact();
   }
 
+  // A checksum that is not there is no checksum; one that cannot be had now is not known to be absent.
   Step serve_artifact(const Found& found) const {
+    const bool trouble = found.status == 0 || found.status == 429 || found.status >= 500;
+    if (trouble) return *without(found, "the checksum");
     Wanted wanted = by_path(target(), Class::kVersioned);
     if (const auto* sha1 = static_cast<const Digest*>(found.document.get())) {
       wanted.digest = *sha1;
@@ -144,9 +170,9 @@ class MavenResolution final : public Resolution {
 
   Step serve(Wanted wanted) const {
     if (!sidecar_) {
-      const size_t slash = wanted.target.rfind('/');
+      const size_t slash = resolved_.rfind('/');
       Fields extra;
-      if (!resolved_.empty()) extra.emplace_back("x-artifactory-filename", wanted.target.substr(slash + 1));
+      if (!resolved_.empty()) extra.emplace_back("x-artifactory-filename", resolved_.substr(slash + 1));
       return Serve{std::move(wanted), std::move(extra)};
     }
     Derive derive;

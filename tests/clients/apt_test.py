@@ -1,31 +1,18 @@
 """apt and curl on real Debian packages behind Debian's nginx, through the edge; then with nginx dead."""
 import collections
 import gzip
-import hashlib
 import os
-import re
 import subprocess
 
 import pytest
 
+from support.apt import SUITE, Apt, run, sha256
 from support.client import read_file
 from support.daemons import Nginx
 
 # Small, middling and large ones; all without a part in the tests themselves.
 PACKAGES = ("hello", "tzdata", "libicu72")
-SUITE = "dists/stable"
 LIST = "main/binary-amd64/Packages"
-
-
-def run(command, cwd=None, env=None):
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=300,
-                          stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
 
 
 @pytest.fixture(scope="session")
@@ -72,38 +59,18 @@ def mirror(make_edge, nginx):
                      "slice 1m; }").start()
 
 
-class Apt:
-    """apt-get that knows nothing of this machine: its own sources, lists, archives and configuration."""
+class Stranger(Apt):
+    """Has what libicu72 depends on; the repository is not signed."""
 
     def __init__(self, folder, source, ca=None):
-        self.folder = folder
-        for name in ("etc/preferences.d", "state/lists/partial", "cache/archives/partial"):
-            (folder / name).mkdir(parents=True)
-        (folder / "status").write_text("".join(  # what libicu72 depends on
-            f"Package: {name}\nStatus: install ok installed\nVersion: 99\nArchitecture: amd64\n"
-            f"Maintainer: nobody\nDescription: none\n\n" for name in ("libc6", "libgcc-s1", "libstdc++6")))
-        (folder / "etc" / "sources.list").write_text(f"deb [trusted=yes arch=amd64] {source} stable main\n")
-        conf = [f'Dir "{folder}";', f'Dir::Etc "{folder}/etc";', f'Dir::State "{folder}/state";',
-                f'Dir::State::status "{folder}/status";', f'Dir::Cache "{folder}/cache";',
-                'Dir::Etc::parts "/dev/null";', 'Dir::Etc::sourceparts "/dev/null";',
-                'APT::Sandbox::User "root";', 'APT::Architecture "amd64";', 'Acquire::Languages "none";',
-                'Acquire::Retries "0";', 'Acquire::http::Proxy "DIRECT";', 'Acquire::https::Proxy "DIRECT";']
-        if ca:
-            conf.append(f'Acquire::https::CaInfo "{ca}";')
-        (folder / "etc" / "conf").write_text("\n".join(conf) + "\n")
+        super().__init__(folder, f"[trusted=yes arch=amd64] {source} stable main", ca,
+                         installed=("libc6", "libgcc-s1", "libstdc++6"))
 
     def __call__(self, *words):
-        env = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        out = run(["apt-get", *words], cwd=self.folder, env={**env, "APT_CONFIG": str(self.folder / "etc" / "conf")})
-        ignored = re.findall(r"^Ign:\d+ \S+ stable (\S+)", out, re.M)
-        assert "Err:" not in out and set(ignored) <= {"InRelease", "Release.gpg"}, out  # it is not signed
-        return out
+        return super().__call__(*words, unsigned=True)
 
     def download(self):
         return self("download", *PACKAGES)
-
-    def downloaded(self):
-        return {path.name: sha256(path.read_bytes()) for path in self.folder.glob("*.deb")}
 
 
 def pool_digests(repository):
@@ -124,7 +91,7 @@ def make_apt(request, tmp_path, mirror):
     def make(name):
         folder = tmp_path / name
         folder.mkdir()
-        return Apt(folder, mirror.url("/", tls=tls).replace("127.0.0.1", "localhost"), mirror.ca if tls else None)
+        return Stranger(folder, mirror.url("/", tls=tls).replace("127.0.0.1", "localhost"), mirror.ca if tls else None)
 
     return make
 
