@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from support.apt import LISTS, SUITE, Apt, Key, Repository, make_package, run, sha256
+from support.apt import LISTS, SUITE, Apt, Key, Repository, make_package, publish_flat, run, sha256
 from support.daemons import Nginx
 from support.edge import wait_until
 from support.origin import made_bytes
@@ -78,11 +78,11 @@ def edge(edge_for):
 def make_apt(tmp_path, key):
     numbers = iter(range(100))
 
-    def make(edge, tls=False):
+    def make(edge, tls=False, place="/apt/debian", parts="stable main"):
         folder = tmp_path / f"apt{next(numbers)}"
         folder.mkdir()
-        url = edge.url("/apt/debian", tls=tls).replace("127.0.0.1", "localhost")
-        return Apt(folder, f"[signed-by={key.public} arch=amd64] {url} stable main", edge.ca if tls else None)
+        url = edge.url(place, tls=tls).replace("127.0.0.1", "localhost")
+        return Apt(folder, f"[signed-by={key.public} arch=amd64] {url} {parts}", edge.ca if tls else None)
 
     return make
 
@@ -244,3 +244,35 @@ def test_a_file_that_is_published_again_is_what_the_index_says(edge_for, nginx, 
     third("update")
     third("install", "--yes", "tiny")
     assert installed(third) == made_bytes(SIZE, seed="again")
+
+
+def refuses_damaged(edge, path, package):
+    good = package.read_bytes()
+    package.write_bytes(good[:-4] + b"evil")
+    got = edge.fetch(path)
+    assert got.status == 502 or not got.complete
+    edge.wait_idle()
+    package.write_bytes(good)
+
+
+def test_a_release_that_is_signed_apart_vouches_too(edge, nginx, make_apt, repository):
+    repository.apart = True
+    repository.publish()
+    apt = make_apt(edge)
+    code, out = apt.attempt("update")
+    assert code == 0 and "Err:" not in out, out
+    refuses_damaged(edge, f"{POOL}/tiny_1_amd64.deb", repository.root() / "pool/tiny_1_amd64.deb")
+    apt.attempt("install", "--yes", "tiny")
+    assert installed(apt) == made_bytes(SIZE, seed="1")
+    assert nginx.alive()
+
+
+def test_a_flat_repository_vouches_for_what_lies_beside_its_lists(edge, nginx, make_apt, repository, key, packages):
+    folder = repository.served.resolve() / "flat"
+    publish_flat(folder, key, packages["1"])
+    apt = make_apt(edge, place="/apt/flat", parts="./")
+    apt("update")
+    refuses_damaged(edge, f"/apt/flat/{packages['1'].name}", folder / packages["1"].name)
+    apt("install", "--yes", "tiny")
+    assert installed(apt) == made_bytes(SIZE, seed="1")
+    assert nginx.alive()

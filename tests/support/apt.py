@@ -80,10 +80,13 @@ class Key:
     def _gpg(self, *words):
         run(["/usr/bin/gpg", "--homedir", self._home, "--batch", "--yes", "--passphrase", "", *words])
 
-    def sign(self, text, folder):
-        """Writes InRelease."""
-        plain = folder / "Release.plain"
+    def sign(self, text, folder, apart=False):
+        """Writes InRelease; or Release, and its signature apart."""
+        plain = folder / "Release"
         plain.write_text(text)
+        if apart:
+            self._gpg("--armor", "--output", str(folder / "Release.gpg"), "--detach-sign", str(plain))
+            return
         self._gpg("--digest-algo", "SHA256", "--output", str(folder / "InRelease"), "--clear-sign", str(plain))
         plain.unlink()
 
@@ -112,8 +115,8 @@ class Repository:
     It lies below "debian", as distributions do: http://host/debian/dists/...
     """
 
-    def __init__(self, folder, key, by_hash):
-        self.folder, self.key, self.by_hash = folder, key, by_hash
+    def __init__(self, folder, key, by_hash=True, apart=False):
+        self.folder, self.key, self.by_hash, self.apart = folder, key, by_hash, apart
         self.served = folder / "served"
         self.generation = 0
         self.pool = folder / "pool"
@@ -141,10 +144,20 @@ class Repository:
         text = ("Origin: Test\nSuite: stable\nCodename: stable\nArchitectures: amd64\nComponents: main\n"
                 f"Date: Sat, 01 Jun 2024 10:00:{self.generation:02} UTC\n"
                 f"Acquire-By-Hash: {'yes' if self.by_hash else 'no'}\nSHA256:\n" + "\n".join(lines) + "\n")
-        self.key.sign(text, suite)
+        self.key.sign(text, suite, self.apart)
         switch = self.folder / "switch"
         switch.symlink_to(root.parent.name)
         os.replace(switch, self.served)
 
     def root(self):
         return (self.served / "debian").resolve()
+
+
+def publish_flat(folder, key, package):
+    """A repository without dists: its lists, its package and InRelease are in `folder`."""
+    folder.mkdir()
+    shutil.copy(package, folder)
+    packages = run(["dpkg-scanpackages", "."], cwd=folder).encode()
+    (folder / "Packages").write_bytes(packages)
+    key.sign(f"Suite: stable\nDate: Sat, 01 Jun 2024 10:00:00 UTC\nSHA256:\n {sha256(packages)} {len(packages)} "
+             "Packages\n", folder)
