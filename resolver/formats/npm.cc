@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::string_view kFull = "application/json";
 constexpr std::string_view kAbbreviated = "application/vnd.npm.install-v1+json";
+// Word for word what npm sends: verdaccio 5 answers in full where the first media type has no weight.
+constexpr std::string_view kAcceptAbbreviated =
+    "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*";
 
 // A scope's slash is one segment's to the registries.
 std::string escaped(const std::string& name) {
@@ -20,8 +23,7 @@ std::string escaped(const std::string& name) {
 Wanted packument(const std::string& name, std::string_view media_type) {
   Wanted wanted;
   wanted.target = "/" + escaped(name);
-  wanted.accept =
-      media_type == kFull ? std::string(kFull) : std::string(kAbbreviated) + ", application/json;q=0.5";
+  wanted.accept = media_type == kFull ? kFull : kAcceptAbbreviated;
   wanted.name = "/" + name + " " + std::string(media_type);
   return wanted;
 }
@@ -42,23 +44,66 @@ Document read_packument(std::span<const std::byte> bytes, std::string_view) {
   return packument ? std::make_shared<const NpmPackument>(std::move(*packument)) : nullptr;
 }
 
-// The packument says where the tarball is and what it must be. Without one, or where it does not list the
-// file any more, the upstream's own path, as it was asked for.
-Step serve_tarball(const NpmPath& path, const std::string& target, const Found& found) {
-  Serve serve;
-  Wanted& wanted = serve.wanted;
-  wanted.name = "/" + path.name + "/-/" + path.file;
-  wanted.target = target;
-  wanted.cls = Class::kVersioned;
-  const auto* packument = static_cast<const NpmPackument*>(found.document.get());
-  const NpmTarball* tarball = packument ? packument->find(path.file) : nullptr;
-  if (tarball) {
+Fetch fetch(Wanted packument) { return {std::move(packument), "npm packument", read_packument}; }
+
+// A tarball: a packument says where it is and what it must be. The bytes of a version do not change, so any
+// that is stored will do, however old; the clients of one registry may have brought in the full form, the
+// abbreviated one or both. The upstream is asked where none lists the file, or where they contradict each
+// other.
+class TarballResolution final : public Resolution {
+ public:
+  TarballResolution(NpmPath path, std::string target) : path_(std::move(path)), target_(std::move(target)) {}
+
+  Step advance(const Input& input) override {
+    ++calls_;
+    if (calls_ == 1) return fetch_stored(kAbbreviated);
+    if (calls_ == 2) {
+      abbreviated_ = input->document;
+      return fetch_stored(kFull);
+    }
+    if (calls_ > 3) return serve(listed_in(input->document));
+    const NpmTarball* abbreviated = listed_in(abbreviated_);
+    const NpmTarball* full = listed_in(input->document);
+    if (abbreviated && full && !same(*abbreviated, *full)) return fetch(packument(path_.name, kAbbreviated));
+    if (abbreviated || full) return serve(abbreviated ? abbreviated : full);
+    return fetch(packument(path_.name, kAbbreviated));
+  }
+
+ private:
+  Step fetch_stored(std::string_view media_type) const {
+    Wanted stored = packument(path_.name, media_type);
+    stored.only_stored = true;
+    return fetch(std::move(stored));
+  }
+
+  const NpmTarball* listed_in(const Document& document) const noexcept {
+    const auto* packument = static_cast<const NpmPackument*>(document.get());
+    return packument ? packument->find(path_.file) : nullptr;
+  }
+
+  static bool same(const NpmTarball& a, const NpmTarball& b) noexcept {
+    return a.url == b.url && a.digest == b.digest;
+  }
+
+  // Null: no packument lists it, or none can be had: the upstream's own path, as it was asked for.
+  Step serve(const NpmTarball* tarball) const {
+    Serve serve;
+    Wanted& wanted = serve.wanted;
+    wanted.name = "/" + path_.name + "/-/" + path_.file;
+    wanted.target = target_;
+    wanted.cls = Class::kVersioned;
+    if (!tarball) return serve;
     wanted.url = tarball->url;
     wanted.digest = tarball->digest;
     wanted.digest_source = tarball->digest ? DigestSource::kIndex : DigestSource::kNone;
+    return serve;
   }
-  return serve;
-}
+
+  const NpmPath path_;
+  const std::string target_;
+  int calls_ = 0;
+  Document abbreviated_;
+};
 
 }  // namespace
 
@@ -78,10 +123,7 @@ std::unique_ptr<Resolution> resolve_npm(const Question& question) {
       return at_once(rewritten(std::move(version), question.base));
     }
     case NpmPath::Kind::kTarball:
-      return ask_once(Fetch{packument(path.name, kAbbreviated), "npm packument", read_packument},
-                      [path, target = question.target](const Found& found) {
-                        return serve_tarball(path, target, found);
-                      });
+      return std::make_unique<TarballResolution>(path, question.target);
     case NpmPath::Kind::kPass:
       break;
   }
