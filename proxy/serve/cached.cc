@@ -60,14 +60,15 @@ bool asked_the_same(const http::Request& request) {
                       [&request](std::string_view name) { return request.has(name); });
 }
 
-// Does the digest that is known of the stored bytes agree with what they must have now?
+// Does the digest that is known of the stored bytes agree with what they must have now? Bytes that came
+// before anything was promised of them were never held against it: they are had again.
 bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
             const resolver::StoredResponse& response) {
   if (!wanted.digest) return true;
   if (stored.digest && wanted.digest->algorithm == DigestAlgorithm::kSha256)
     return *stored.digest == *wanted.digest;
   const auto& promised = response.expected_digest;
-  return !promised || promised->algorithm != wanted.digest->algorithm || *promised == *wanted.digest;
+  return promised && (promised->algorithm != wanted.digest->algorithm || *promised == *wanted.digest);
 }
 
 bool is_verified(const std::optional<cache::StoredName>& stored) {

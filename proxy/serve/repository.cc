@@ -322,6 +322,8 @@ io::Task<void> Handler::serve_derived(http::Stream& stream, std::unique_ptr<Aske
                              ? std::string(resolver::find(first.response.fields, "content-type"))
                              : derive.content_type},
         {"etag", etag}};
+    if (resolver::varies_by_accept(asked->place->repository->format))
+      response.fields.emplace_back("vary", "accept");
     for (const std::string_view kept : {"cache-control", "last-modified"}) {
       const auto value = resolver::find(first.response.fields, kept);
       if (!value.empty()) response.fields.emplace_back(kept, value);
