@@ -1,15 +1,17 @@
-"""Debian's own servers as upstreams: nginx over a folder, and the container registry.
+"""Real servers as upstreams: Debian's nginx over a folder and its container registry, and verdaccio for npm.
 
 Each runs in a folder of its own, on a port of its own, and can be killed as a machine that goes away is:
 `kill()` leaves nobody who listens. A missing program fails the test that needs it.
 """
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
-from support.edge import WAIT_SECONDS, free_port, wait_until
+from support.edge import ROOT, WAIT_SECONDS, free_port, wait_until
 
 
 class Daemon:
@@ -143,3 +145,66 @@ http: {{ addr: "127.0.0.1:{self.port}" }}
             if len(words) == 3:
                 found.append((words[0], words[1], int(parts[2].split()[0])))
         return found
+
+
+class Verdaccio(Daemon):
+    """An npm registry that knows no other and lets everybody publish. `storage`: a folder of packages to copy.
+
+    No Debian package: npm installs it once for this tree, into build/tools.
+    """
+
+    program = "node"
+    _installed = os.path.join(ROOT, "build", "tools", "verdaccio")
+    _package = {"name": "tools", "private": True, "dependencies": {"verdaccio": "5.33.0"},
+                "overrides": {"node-fetch": "2.7.0"}}
+
+    def __init__(self, folder, storage=None):
+        super().__init__(folder)
+        self._install()
+        self.storage = os.path.join(self.folder, "storage")
+        self._conf = os.path.join(self.folder, "verdaccio.yaml")
+        self._forgotten = 0
+        if storage:
+            shutil.copytree(storage, self.storage)
+        with open(self._conf, "w", encoding="utf-8") as file:
+            file.write(f"""
+storage: {self.storage}
+auth: {{ htpasswd: {{ file: {self.folder}/accounts }} }}
+uplinks: {{}}
+packages: {{ "**": {{ access: $all, publish: $all, unpublish: $all }} }}
+web: {{ enable: false }}
+log: {{ type: stdout, format: json, level: info }}
+""")
+
+    def _install(self):
+        if os.path.isdir(self._installed):
+            return
+        os.makedirs(os.path.dirname(self._installed), exist_ok=True)
+        folder = tempfile.mkdtemp(dir=os.path.dirname(self._installed))
+        with open(os.path.join(folder, "package.json"), "w", encoding="utf-8") as file:
+            json.dump(self._package, file)
+        done = subprocess.run(["/usr/bin/npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder,
+                              capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=600)
+        assert done.returncode == 0, f"verdaccio cannot be installed:\n{done.stdout}{done.stderr}"
+        os.rename(folder, self._installed)
+
+    def command(self):
+        script = os.path.join(self._installed, "node_modules", "verdaccio", "bin", "verdaccio")
+        return [self.program, script, "--config", self._conf, "--listen", f"127.0.0.1:{self.port}"]
+
+    def version(self):
+        with open(os.path.join(self._installed, "node_modules", "verdaccio", "package.json"),
+                  encoding="utf-8") as file:
+            return json.load(file)["version"]
+
+    def forget(self):
+        """requests() begins anew."""
+        self._forgotten = len(self._asked())
+
+    def requests(self):
+        """(method, target) of each."""
+        return self._asked()[self._forgotten:]
+
+    def _asked(self):
+        lines = (json.loads(line) for line in self.output().splitlines() if line.startswith("{"))
+        return [(line["req"]["method"], line["req"]["url"]) for line in lines if "req" in line]
