@@ -162,8 +162,11 @@ io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked,
   const std::time_t now = tools_.loop.wall_seconds();
   const int64_t left =
       resolver::freshness_lifetime(whole.response) - resolver::current_age(whole.response, now);
-  constexpr int64_t kLeastSeconds = 2;  // a stale one is not asked for again at once
-  asked.fresh_until = std::min<std::time_t>(asked.fresh_until, now + std::max(left, kLeastSeconds));
+  // What is made of a fresh one lasts exactly as long: both change at once. One that cannot be had fresh is
+  // not asked for again at once.
+  const bool held = whole.status == 0 || outcome.status == CacheStatus::kStale;
+  const int64_t least_seconds = held ? 2 : 0;
+  asked.fresh_until = std::min<std::time_t>(asked.fresh_until, now + std::max(left, least_seconds));
   co_return whole;
 }
 
