@@ -50,7 +50,7 @@ class Repository:
     """A folder in Maven's layout, with a .sha1 beside each file."""
 
     def __init__(self, root):
-        self.root = root
+        self.root, self.seconds = root, 1_700_000_000
         for name in ("org/codehaus/plexus/plexus-utils/2.x", "org/apache/apache/debian"):
             shutil.copytree(os.path.join(DEBIAN, name), root / name)  # what its links point at
         for path in [path for path in root.rglob("*") if path.is_file()]:
@@ -65,6 +65,8 @@ class Repository:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+        self.seconds += 1  # nginx makes its validator of the second and the size: each content has its own
+        os.utime(path, (self.seconds, self.seconds))
         path.with_name(path.name + ".sha1").write_text(hashlib.sha1(data).hexdigest())
 
     def read(self, name):
