@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "resolver/formats/npm_path.h"
 #include "resolver/formats/oci_path.h"
+#include "resolver/formats/pypi_path.h"
 
 namespace entrepot::resolver {
 
@@ -27,6 +29,12 @@ constexpr const Row& row_of(Format format) noexcept {
     if (row.format == format) return row;
   }
   return kFormats[0];
+}
+
+// A scope's slash is one segment's to the registries.
+std::string escaped_scope(const std::string& name) {
+  const size_t slash = name.find('/');
+  return slash == std::string::npos ? name : name.substr(0, slash) + "%2f" + name.substr(slash + 1);
 }
 
 class AtOnce final : public Resolution {
@@ -79,6 +87,22 @@ std::string_view cache_control_of(Class cls) noexcept {
 std::string scope_of(Format format, const std::string& path) {
   if (format != Format::kOci) return {};
   return parse_oci_path(path.starts_with("/v2/") ? path : "/v2" + path).name;
+}
+
+Wanted right_question(Format format, const std::string& path, const std::string& target) {
+  Wanted wanted;
+  wanted.target = target.substr(0, target.find('?'));
+  if (format == Format::kNpm) {
+    const NpmPath npm = parse_npm_path(path);
+    wanted.accept = "application/json";
+    if (npm.kind == NpmPath::Kind::kTarball) wanted.target = "/" + escaped_scope(npm.name);
+  } else if (format == Format::kPypi) {
+    const PypiPath pypi = parse_pypi_path(path);
+    if (!pypi.project.empty()) wanted.target = "/simple/" + pypi.project + "/";
+  } else if (format == Format::kOci) {
+    wanted.target = path.starts_with("/v2/") ? path : "/v2" + path;
+  }
+  return wanted;
 }
 
 bool varies_by_accept(Format format) noexcept { return row_of(format).varies_by_accept; }

@@ -141,6 +141,11 @@ std::string_view cache_control_of(Class cls) noexcept;
 // all of it ("").
 std::string scope_of(Format format, const std::string& path);
 
+// What a client that may have `path` may ask the upstream for, where that has no such path itself: a tarball
+// stands behind its packument, a file behind its project's page. `target`: of the request, to be sent
+// upstream.
+Wanted right_question(Format format, const std::string& path, const std::string& target);
+
 // Does the format's answer depend on the Accept field?
 bool varies_by_accept(Format format) noexcept;
 

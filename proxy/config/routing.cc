@@ -20,13 +20,6 @@ bool is_plain(std::string_view path) {
          path.find("/.") == std::string_view::npos;
 }
 
-// Could an upstream read a "." or ".." in it, now or once it has decoded it?
-bool may_climb(std::string_view path) {
-  const bool encoded =
-      path.find("%2e") != std::string_view::npos || path.find("%2E") != std::string_view::npos;
-  return encoded || path.find("..") != std::string_view::npos || path.find("/.") != std::string_view::npos;
-}
-
 std::string decode(std::string_view path) {
   std::string out;
   for (size_t i = 0; i < path.size(); ++i) {
@@ -128,6 +121,13 @@ struct Best {
 };
 
 }  // namespace
+
+bool may_climb(std::string_view path) {
+  const bool encoded =
+      path.find("%2e") != std::string_view::npos || path.find("%2E") != std::string_view::npos;
+  return encoded || path.find("..") != std::string_view::npos || path.find("/.") != std::string_view::npos ||
+         path.find('\\') != std::string_view::npos;
+}
 
 std::string upstream_path(const Location& location, const ProxyPass& pass, std::string_view request_target) {
   if (!pass.uri) return std::string(request_target);

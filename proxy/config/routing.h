@@ -21,6 +21,8 @@ std::string upstream_path(const Location& location, const ProxyPass& pass, std::
 // it was sent, byte for byte, unless dots in it could leave the repository: then it is resolved as above.
 // REQUIRES: as above. Pure.
 std::string repository_target(const Location& location, std::string_view request_target);
+// Could an upstream read a "." or ".." in this path, now or once it has decoded it? Pure.
+bool may_climb(std::string_view path);
 // The path of which that is the escaped form. `path`: normalised.
 std::string path_within(const Location& location, std::string_view path);
 // A repository's target behind the base that its proxy_pass names; joined by exactly one slash. Pure.

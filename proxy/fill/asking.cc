@@ -20,7 +20,12 @@ bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-std::string key_of(const Origin& origin) { return origin.repository->name + "\n" + origin.scope; }
+// A reload may change whom a name stands for, and what is shown there.
+std::string key_of(const Origin& origin) {
+  const auto& credentials = origin.repository->credentials;
+  return origin.repository->name + "\n" + origin.pass->host + "\n" + origin.scope + "\n" +
+         (credentials ? sha256(std::as_bytes(std::span(credentials->value))).hex() : "");
+}
 
 bool same_name(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -38,6 +43,16 @@ bool is_allowed(const config::Repository& repository, const upstream::Target& ta
       [&target](const std::string& host) { return host == target.host || host == target.authority; });
 }
 
+// What another host than the upstream may be shown: nothing that was meant for the upstream alone.
+void show_nothing_private(upstream::UpstreamRequest& request) {
+  constexpr std::string_view kShown[] = {"accept",        "accept-encoding",   "range",      "if-range",
+                                         "if-none-match", "if-modified-since", "user-agent", "via"};
+  std::erase_if(request.fields, [&kShown](const auto& field) {
+    return std::none_of(std::begin(kShown), std::end(kShown),
+                        [&field](std::string_view name) { return same_name(field.first, name); });
+  });
+}
+
 // Turns the request to where the upstream sends it. False: that is no URL to go to.
 bool follow(const Origin& origin, std::string_view location, upstream::UpstreamRequest& request) {
   const auto url = resolver::resolve_url(request.url, location);
@@ -49,8 +64,7 @@ bool follow(const Origin& origin, std::string_view location, upstream::UpstreamR
   if (same_host) return true;
   request.unix_socket.clear();
   request.tls_name.clear();
-  for (const char* name : {"host", "authorization", "cookie"}) set_field(request, name, "");
-  if (const auto& own = origin.repository->credentials; own) set_field(request, own->field, "");
+  show_nothing_private(request);
   request.only_public = !is_allowed(*origin.repository, *target);
   return true;
 }
@@ -79,7 +93,7 @@ io::Task<upstream::Exchange> Asking::ask(const Origin& origin, const config::Ups
   while (true) {
     upstream::Exchange exchange = client_.start(request);
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
-    if (!head || !repository) co_return exchange;
+    if (!head || !repository || !origin.follows) co_return exchange;
     const int status = (*head)->status;
     if (status == 401 && at_home && redirects == 0 && !asked_for_token && !for_client &&
         origin.takes_tokens) {
@@ -117,7 +131,7 @@ io::Task<std::string> Asking::fetch_token(const Origin& origin, const upstream::
   request.tls_trusted_certificate = like.tls_trusted_certificate;
   const auto target = upstream::parse_target(request.url), registry = upstream::parse_target(like.url);
   if (!target || !registry) co_return std::string();
-  const bool own_host = target->host == registry->host;
+  const bool own_host = target->host_port() == registry->host_port() && target->https == registry->https;
   request.only_public = !own_host && !is_allowed(*origin.repository, *target);
   const auto& credentials = origin.repository->credentials;
   if (credentials && (target->https || own_host)) set_field(request, credentials->field, credentials->value);

@@ -1,9 +1,9 @@
 // Asking: a question to an upstream with all it takes to have it answered: the repository's credentials, a
 // registry's token (the challenge, the token server, the question again), redirects. Loop thread only.
 //
-// Credentials and tokens go to the upstream's own host alone: whoever a redirect or an index names gets none.
-// A redirect may lead to any public address, to the upstream itself, and to the hosts that `file_hosts`
-// names.
+// Credentials and tokens go to the upstream's own host alone (and over TLS to the token server that it
+// names): whoever a redirect or an index names is shown nothing of the kind. A redirect may lead to any
+// public address, to the upstream's host, and to the hosts that `file_hosts` names.
 #pragma once
 
 #include <string>

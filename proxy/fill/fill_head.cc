@@ -141,11 +141,19 @@ int64_t FillTask::lifetime_of(int status) const {
 }
 
 // In a repository the class decides, not what the upstream says of caches it knows nothing of: what is named
-// by a digest or a version is stored.
+// by a digest or a version is stored, and of the rest what may not be shared unasked is, but asked for each
+// time.
 resolver::NotStored FillTask::verdict_on(resolver::StoredResponse& response) const {
-  const bool named = plan_.of_repository && response.status == 200 &&
-                     (plan_.cls == resolver::Class::kDigest || plan_.cls == resolver::Class::kVersioned);
-  if (!named) return resolver::storable(response, false, plan_.of_repository);
+  if (!plan_.of_repository) return resolver::storable(response, false);
+  const bool for_one_client = plan_.origin.repository->authorize == config::Authorize::kUpstream;
+  if (for_one_client && response.status != 200)
+    return resolver::NotStored::kStatus;  // it may be another's 200
+  const auto varies = resolver::vary_names(response.fields);
+  if (for_one_client && std::find(varies.begin(), varies.end(), "authorization") != varies.end())
+    return resolver::NotStored::kVary;
+  const bool as_told =
+      plan_.cls == resolver::Class::kMutable && plan_.origin.repository->format == resolver::Format::kGeneric;
+  if (response.status != 200 || as_told) return resolver::storable(response, false, true);
   std::erase_if(response.fields, [](const auto& field) { return field.first == "set-cookie"; });
   return resolver::NotStored::kStorable;
 }
@@ -181,10 +189,10 @@ io::Task<bool> FillTask::settle_digest(const resolver::StoredResponse& response)
   if (!response.expected_digest || response.expected_digest->algorithm != DigestAlgorithm::kSha256)
     co_return false;
   const Digest digest = *response.expected_digest;
-  // Only a digest that this space's upstream brought or confirmed before, or one that the URL or the
-  // upstream's own index names, may stand for the upstream's bytes.
-  const bool named = response.digest_source != resolver::DigestSource::kNone &&
-                     response.digest_source < resolver::DigestSource::kHeader;
+  // Only a digest that this space's upstream brought or confirmed before, or one in the URL to which it
+  // answers with just that length, may stand for the upstream's bytes.
+  const bool named =
+      response.digest_source == resolver::DigestSource::kUrl && response.length_bytes != kUnknownLength;
   auto job = [cache = plan_.cache, space = plan_.name.space, digest, named] {
     return named || cache->has_grant(space, digest) ? cache->open_blob(digest) : nullptr;
   };

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 
 #include "cache/cache.h"
 #include "proxy/fill/asking.h"
@@ -32,6 +33,35 @@ namespace entrepot::fill {
 // An answer that is not for sharing, given to the stream that caused it, where that still waits.
 struct Handover {
   std::optional<upstream::Exchange> exchange;  // its head was read
+};
+
+// A claim on its way to who will drive it. Where that one has gone meanwhile the fill fails, so that nobody
+// waits for it in vain: they claim it anew.
+class Claimed {
+ public:
+  Claimed() = default;
+  explicit Claimed(cache::Cache::Claim claim) : fill_(std::move(claim.fill)), leads_(claim.leader) {}
+  Claimed(Claimed&& other) noexcept
+      : fill_(std::move(other.fill_)), leads_(std::exchange(other.leads_, false)) {}
+  Claimed& operator=(Claimed&& other) noexcept {
+    std::swap(fill_, other.fill_);
+    std::swap(leads_, other.leads_);
+    return *this;
+  }
+  ~Claimed() {
+    if (leads_) fill_->fail(Error::kCancelled, "who began it has gone");
+  }
+  bool leads() const noexcept { return leads_; }
+  const std::shared_ptr<cache::Fill>& fill() const noexcept { return fill_; }
+  // The caller drives it from here on. REQUIRES: leads().
+  std::shared_ptr<cache::Fill> take() noexcept {
+    leads_ = false;
+    return fill_;
+  }
+
+ private:
+  std::shared_ptr<cache::Fill> fill_;
+  bool leads_ = false;
 };
 
 struct FillPlan {

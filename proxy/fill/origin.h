@@ -18,6 +18,7 @@ struct Origin {
   const config::ProxyPass* pass = nullptr;
   const config::Repository* repository = nullptr;  // null: a plain location: nothing is followed
   std::string scope;                               // what of it a right is for: an image's name
+  bool follows = true;                             // a repository's redirects
   bool takes_tokens = false;                       // a registry's challenge is answered here
   std::string path;                                // path and query, as sent
   std::string url;  // absolute: asked instead of the server's path, where it is not empty

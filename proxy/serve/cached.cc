@@ -94,7 +94,7 @@ void Handler::place_url(Asked& asked) {
   const config::ProxyPass& pass = *asked.place->pass;
   const std::string base = (pass.https ? "https://" : "http://") + pass.host + config::behind_base(pass, "");
   std::string& url = asked.wanted.url;
-  if (url.starts_with(base + "/")) {
+  if (url.starts_with(base + "/") && !config::may_climb(std::string_view(url).substr(base.size()))) {
     asked.wanted.target = url.substr(base.size());
     url.clear();
     return;
@@ -104,7 +104,8 @@ void Handler::place_url(Asked& asked) {
     return target && (host == target->host || host == target->authority);
   };
   if (std::any_of(repository.file_hosts.begin(), repository.file_hosts.end(), allows)) return;
-  asked.barred = "the index names a host that \"file_hosts\" does not allow: " + url;
+  asked.barred = "the index names a host that \"file_hosts\" does not allow: " +
+                 (target ? target->authority : std::string("none"));
 }
 
 io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked) {
@@ -184,12 +185,12 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
         co_return outcome;
       }
       const auto seen = round + 1 < kMaxRounds ? std::optional(generation) : std::nullopt;
-      auto claim = [cache, name = asked.name, seen] { return cache->claim(name, true, seen); };
-      cache::Cache::Claim claimed = co_await tools_.pool.run(tools_.loop, std::move(claim));
-      fill = claimed.fill;
-      leader = claimed.leader;
+      auto claim = [cache, name = asked.name, seen] { return fill::Claimed(cache->claim(name, true, seen)); };
+      fill::Claimed claimed = co_await tools_.pool.run(tools_.loop, std::move(claim));
+      fill = claimed.fill();
+      leader = claimed.leads();
       if (leader) {
-        plan = plan_of(stream, asked, fill);
+        plan = plan_of(stream, asked, claimed.take());
         plan.handover = handover;
         if (right) {
           plan.stale = std::move(response);
@@ -240,8 +241,11 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
                        (outcome.error == Error::kValidatorChanged && round + 1 < kMaxRounds);
     if (!again) break;
   }
-  if (stale) co_return std::move(*stale);
-  outcome.kind = Outcome::Kind::kFailed;
+  if (!stale) {
+    outcome.kind = Outcome::Kind::kFailed;
+    co_return outcome;
+  }
+  outcome = std::move(*stale);
   co_return outcome;
 }
 

@@ -22,6 +22,7 @@ Handler::Handler(Tools tools, std::shared_ptr<Site> site)
 Handler::~Handler() = default;
 
 void Handler::replace_site(std::shared_ptr<Site> site) {
+  hot_.clear();  // what a name stands for may have changed
   if (site_->requests > 0) old_sites_.push_back(site_);
   site_ = std::move(site);
 }
@@ -99,7 +100,8 @@ void Handler::on_request(http::Stream& stream) noexcept {
 void Handler::set_name(const http::Stream& stream, const Place& place, const RequestPath& path) {
   name_.space.assign(place.space);
   name_.text.clear();
-  if (place.repository) {
+  if (place.repository) {  // what it stands for, and what is written into it, is the location's too
+    name_.text.append(place.location->path).append("\n").append(place.public_url).append("\n");
     name_.text.append(stream.request().target);
     if (!resolver::varies_by_accept(place.repository->format)) return;
     name_.text.push_back('\n');

@@ -33,6 +33,9 @@ bool is_the_fills(std::string_view name) {
                      [name](std::string_view own) { return same_name(own, name); });
 }
 
+// Without the query, which may carry a right.
+std::string_view asked_path(std::string_view target) { return target.substr(0, target.find('?')); }
+
 }  // namespace
 
 fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const {
@@ -58,37 +61,34 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
     return std::any_of(set.begin(), set.end(),
                        [name](const auto& header) { return same_name(header.name, name); });
   };
-  if (!origin.url.empty()) {
-    // another host than proxy_pass names: its own Host
-  } else if (!is_set("host")) {
-    origin.fields.emplace_back("Host", place.pass->host);
-  }
+  // A host that an index names is shown nothing that is meant for the upstream: neither what the conf sets
+  // nor what the client sent.
+  const bool at_home = origin.url.empty();
+  if (at_home && !is_set("host")) origin.fields.emplace_back("Host", place.pass->host);
   const RequestVariables variables(stream, place, asked.path);
   for (const auto& header : set) {
-    if (for_cache && is_the_fills(header.name)) continue;
-    if (!origin.url.empty() && same_name(header.name, "host")) continue;
+    if (!at_home || (for_cache && is_the_fills(header.name))) continue;
     std::string value;
     header.value.expand(variables, value);
     if (!value.empty() && !same_name(header.name, "connection"))
       origin.fields.emplace_back(header.name, std::move(value));
   }
+  const auto authorize = place.repository ? place.repository->authorize : config::Authorize::kNobody;
+  // A fill of a repository is asked for alike by everybody, but for the credentials of the client it is for.
+  const bool alike = place.repository && for_cache;
   const std::span<const std::string_view> allowed =
       for_cache ? std::span<const std::string_view>(kForStoring) : kForPassing;
-  const bool edge_decides = place.repository && place.repository->authorize == config::Authorize::kEdge;
-  const bool own_accept = place.repository && for_cache;
   for (const auto& field : request.fields) {
     if (std::find(allowed.begin(), allowed.end(), field.name) == allowed.end() || is_set(field.name))
       continue;
-    if (own_accept && field.name == "accept") continue;
-    if (edge_decides && field.name == "authorization") continue;
+    if (alike || !at_home) continue;
+    if (authorize == config::Authorize::kEdge && field.name == "authorization") continue;
     origin.fields.emplace_back(field.name, field.value);
   }
-  // In a fill that is allowed to one client, that client's credentials.
-  const bool shows_credentials =
-      for_cache && place.repository && place.repository->authorize == config::Authorize::kUpstream;
-  if (const auto credentials = request.field("authorization"); shows_credentials && !credentials.empty())
+  if (const auto credentials = request.field("authorization");
+      alike && at_home && authorize == config::Authorize::kUpstream && !credentials.empty())
     origin.fields.emplace_back("Authorization", credentials);
-  if (own_accept && !asked.wanted.accept.empty()) origin.fields.emplace_back("Accept", asked.wanted.accept);
+  if (alike && !asked.wanted.accept.empty()) origin.fields.emplace_back("Accept", asked.wanted.accept);
   // The exact bytes are what is stored.
   if (for_cache) origin.fields.emplace_back("Accept-Encoding", "identity");
   origin.fields.emplace_back("Via",
@@ -146,7 +146,7 @@ void Handler::relay(http::Stream& stream, const Place& place, upstream::Exchange
 // A failed upstream: 504 when it was silent for too long, 502 for anything else.
 void Handler::refuse_upstream(http::Stream& stream, const Place* place, Error error,
                               const std::string& trouble) {
-  tools_.log_error(std::string(stream.request().target) + ": upstream: " + trouble);
+  tools_.log_error(std::string(asked_path(stream.request().target)) + ": upstream: " + trouble);
   refuse(stream, place, error == Error::kTimeout ? 504 : 502, to_string(error), trouble);
 }
 

@@ -98,26 +98,25 @@ io::Task<void> Handler::bring_in(http::Stream& stream, const Asked& asked,
   std::vector<cache::Name> names;
   for (const auto& wanted : ahead) names.push_back({asked.place->space, wanted.name});
   auto job = [cache = asked.place->cache, names = std::move(names)] {
-    std::vector<std::shared_ptr<cache::Fill>> led(names.size());  // null: stored, or on its way
+    std::vector<fill::Claimed> led(names.size());  // leads nothing: stored, or on its way
     for (size_t i = 0; i < names.size(); ++i) {
       const auto stored = cache->lookup(names[i]);
       if (stored && stored->blob && stored->blob->state() == cache::BlobState::kVerified) continue;
       if (cache->running(names[i])) continue;
-      auto claimed = cache->claim(names[i], false);
-      if (claimed.leader) led[i] = std::move(claimed.fill);
+      led[i] = fill::Claimed(cache->claim(names[i], false));
     }
     return led;
   };
-  std::vector<std::shared_ptr<cache::Fill>> led = co_await tools_.pool.run(tools_.loop, std::move(job));
+  std::vector<fill::Claimed> led = co_await tools_.pool.run(tools_.loop, std::move(job));
   for (size_t i = 0; i < led.size(); ++i) {
-    if (!led[i]) continue;
+    if (!led[i].leads()) continue;
     Asked own;
     own.place = asked.place;
     own.site = asked.site;
     own.path = asked.path;
     own.for_ourselves = true;
     want(own, std::move(ahead[i]));
-    fill::FillPlan plan = plan_of(stream, own, std::move(led[i]));
+    fill::FillPlan plan = plan_of(stream, own, led[i].take());
     plan.ahead = true;
     tools_.fills.start(std::move(plan));
   }
@@ -159,6 +158,7 @@ io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked,
   }
   whole.status = whole.blob || whole.response.status != 200 ? whole.response.status : 0;
   if (!whole.blob && outcome.kind != Outcome::Kind::kPassed) whole.status = 0;
+  if (own.wanted.only_stored) co_return whole;  // nothing to be fresh
   const std::time_t now = tools_.loop.wall_seconds();
   const int64_t left =
       resolver::freshness_lifetime(whole.response) - resolver::current_age(whole.response, now);
@@ -265,7 +265,9 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
     fresh.response_time = tools_.loop.wall_seconds();
     fresh.age_seconds = resolver::age_value((*head)->fields);
     fresh.conf_lifetime_seconds = fill::lifetime_in_repository(*asked.place->conf, own.wanted.cls, status);
-    if (status == 200 || status == 404) cache->put_response(own.name, fresh.encode(), std::nullopt);
+    const bool alike = asked.place->repository->authorize != config::Authorize::kUpstream;
+    if (status == 200 || (status == 404 && alike))
+      cache->put_response(own.name, fresh.encode(), std::nullopt);
     co_return answer_with(fresh);
   }
   if (response && response->status == 200) co_return answer_with(*response);
@@ -314,7 +316,12 @@ io::Task<void> Handler::serve_derived(http::Stream& stream, std::unique_ptr<Aske
     if (outcome.stored && outcome.stored->blob && outcome.response &&
         resolver::find(outcome.response->fields, "etag") == etag) {
       asked->settled = made;
-      outcome.response->conf_lifetime_seconds = 365 * 86400;  // what it was made of sets the limit
+      // What it was made of says how long it is good, and when that was asked for.
+      const std::time_t now = tools_.loop.wall_seconds();
+      outcome.response->conf_lifetime_seconds = 365 * 86400;
+      outcome.response->request_time = outcome.response->response_time = now;
+      asked->extra.emplace_back(
+          "cache-control", "max-age=" + std::to_string(std::max<std::time_t>(0, asked->fresh_until - now)));
       co_return serve_stored(stream, *asked, outcome);
     }
     if (made) break;
@@ -327,10 +334,6 @@ io::Task<void> Handler::serve_derived(http::Stream& stream, std::unique_ptr<Aske
         {"etag", etag}};
     if (resolver::varies_by_accept(asked->place->repository->format))
       response.fields.emplace_back("vary", "accept");
-    for (const std::string_view kept : {"cache-control", "last-modified"}) {
-      const auto value = resolver::find(first.response.fields, kept);
-      if (!value.empty()) response.fields.emplace_back(kept, value);
-    }
     response.request_time = response.response_time = tools_.loop.wall_seconds();
     auto job = [cache, name = asked->name, response, blobs, make = derive.make] {
       return make_and_store(*cache, name, response, blobs, make);

@@ -34,11 +34,16 @@ std::string Handler::right_of(const http::Stream& stream, const Place& place, co
                      stream.request().field("authorization"));
 }
 
-// The upstream is asked, with what the client shows, for what the client asks for. Its refusal is the answer.
+// The upstream is asked, with the credentials that the client shows and nothing else of it, for what the
+// format says stands for what is asked. Only its consent opens what is stored; every other answer is the
+// client's.
 io::Task<void> Handler::serve_with_right(http::Stream& stream, std::unique_ptr<Asked> asked) {
   const std::string right = right_of(stream, *asked->place, asked->path);
-  asked->wanted.target = asked->own_target;
-  const fill::Origin origin = origin_of(stream, *asked, false);
+  const std::string within = config::path_within(*asked->place->location, asked->path.path());
+  const auto format = asked->place->repository->format;
+  asked->wanted = resolver::right_question(format, within, asked->own_target);
+  fill::Origin origin = origin_of(stream, *asked, true);
+  origin.follows = false;
   std::string trouble = "no server of the upstream group is up";
   Error error = Error::kConnect;
   for (const auto* server : fill::servers_in_order(*origin.pass->upstream, 0)) {
@@ -61,8 +66,15 @@ io::Task<void> Handler::serve_with_right(http::Stream& stream, std::unique_ptr<A
           "the upstream answered " + std::to_string(status) + " to the question whether this is allowed";
       break;
     }
-    // A 404 says nothing of rights: the next one asks again.
-    if (status < 400) rights_.grant(right, tools_.loop.wall_seconds());
+    // A registry sends who may have a blob to where it is; elsewhere a redirect may lead to a login.
+    const bool consents =
+        (status >= 200 && status < 300) || (status == 307 && format == resolver::Format::kOci);
+    if (!consents) {
+      asked->wanted.target = asked->own_target;
+      co_await serve_pass(stream, std::move(asked), CacheStatus::kBypass);
+      co_return;
+    }
+    rights_.grant(right, tools_.loop.wall_seconds());
     co_await serve_repository(stream, std::move(asked));
     co_return;
   }
