@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "resolver/formats/npm_path.h"
+#include "resolver/formats/oci_manifest.h"
 #include "resolver/formats/oci_path.h"
 #include "resolver/formats/pypi_path.h"
 
@@ -36,6 +37,9 @@ std::string escaped_scope(const std::string& name) {
   const size_t slash = name.find('/');
   return slash == std::string::npos ? name : name.substr(0, slash) + "%2f" + name.substr(slash + 1);
 }
+
+// A location may stand for "/v2/" itself.
+std::string oci_path(std::string path) { return path.starts_with("/v2/") ? path : "/v2" + path; }
 
 class AtOnce final : public Resolution {
  public:
@@ -85,13 +89,20 @@ std::string_view cache_control_of(Class cls) noexcept {
 }
 
 std::string scope_of(Format format, const std::string& path) {
-  if (format != Format::kOci) return {};
-  return parse_oci_path(path.starts_with("/v2/") ? path : "/v2" + path).name;
+  std::string scope;
+  if (format == Format::kOci) scope = parse_oci_path(oci_path(path)).name;
+  if (format == Format::kNpm) scope = parse_npm_path(path).name;
+  if (format == Format::kPypi) scope = parse_pypi_path(path).project;
+  return scope.empty() ? path : scope;
+}
+
+std::string upstream_target(Format format, std::string target) {
+  return format == Format::kOci ? oci_path(std::move(target)) : target;
 }
 
 Wanted right_question(Format format, const std::string& path, const std::string& target) {
   Wanted wanted;
-  wanted.target = target.substr(0, target.find('?'));
+  wanted.target = target;
   if (format == Format::kNpm) {
     const NpmPath npm = parse_npm_path(path);
     wanted.accept = "application/json";
@@ -100,7 +111,8 @@ Wanted right_question(Format format, const std::string& path, const std::string&
     const PypiPath pypi = parse_pypi_path(path);
     if (!pypi.project.empty()) wanted.target = "/simple/" + pypi.project + "/";
   } else if (format == Format::kOci) {
-    wanted.target = path.starts_with("/v2/") ? path : "/v2" + path;
+    wanted.target = oci_path(path);
+    wanted.accept = kOciManifestTypes;
   }
   return wanted;
 }

@@ -137,9 +137,12 @@ std::optional<Step> without(const Found& found, std::string_view what);
 // upstream's own.
 std::string_view cache_control_of(Class cls) noexcept;
 
-// What of a repository a right is for, by the path that is asked: in a registry an image's name, elsewhere
-// all of it ("").
+// What of a repository a right is for, by the path that is asked: an image, a package, a project; elsewhere,
+// and for what is none of these, the path itself.
 std::string scope_of(Format format, const std::string& path);
+
+// The target that goes upstream where a request passes unresolved.
+std::string upstream_target(Format format, std::string target);
 
 // What a client that may have `path` may ask the upstream for, where that has no such path itself: a tarball
 // stands behind its packument, a file behind its project's page. `target`: of the request, to be sent

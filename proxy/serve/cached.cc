@@ -94,7 +94,8 @@ void Handler::place_url(Asked& asked) {
   const config::ProxyPass& pass = *asked.place->pass;
   const std::string base = (pass.https ? "https://" : "http://") + pass.host + config::behind_base(pass, "");
   std::string& url = asked.wanted.url;
-  if (url.starts_with(base + "/") && !config::may_climb(std::string_view(url).substr(base.size()))) {
+  if (url.starts_with(base + "/") &&
+      !config::may_climb(url.substr(base.size(), url.find('?') - base.size()))) {
     asked.wanted.target = url.substr(base.size());
     url.clear();
     return;
@@ -230,6 +231,9 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
       if (outcome.metadata.empty()) outcome.metadata = fill->head().metadata;
       co_return outcome;
     }
+    // What was handed to who led is had by asking again.
+    const bool ask_again = asked.for_ourselves && !leader && round + 1 < kMaxRounds;
+    if (phase == FillPhase::kPassed && ask_again) continue;
     if (phase == FillPhase::kPassed) {
       outcome.kind = Outcome::Kind::kPassed;
       outcome.exchange = std::move(handover->exchange);

@@ -22,7 +22,8 @@ Handler::Handler(Tools tools, std::shared_ptr<Site> site)
 Handler::~Handler() = default;
 
 void Handler::replace_site(std::shared_ptr<Site> site) {
-  hot_.clear();  // what a name stands for may have changed
+  hot_.clear();  // what a name stands for may have changed, and who lets whom in
+  rights_ = Rights();
   if (site_->requests > 0) old_sites_.push_back(site_);
   site_ = std::move(site);
 }
@@ -69,7 +70,8 @@ void Handler::on_request(http::Stream& stream) noexcept {
   asked->path = std::move(*path);
   if (shared && place.repository) {
     asked->hot_key = name_.text;
-    asked->own_target = config::repository_target(*place.location, request.target);
+    asked->own_target = resolver::upstream_target(place.repository->format,
+                                                  config::repository_target(*place.location, request.target));
     return stream.adopt(may ? serve_repository(stream, std::move(asked))
                             : serve_with_right(stream, std::move(asked)));
   }
@@ -86,9 +88,11 @@ void Handler::on_request(http::Stream& stream) noexcept {
     return stream.adopt(serve_cached(stream, std::move(asked)));
   }
   if (place.pass) {
-    asked->wanted.target = place.repository
-                               ? config::repository_target(*place.location, request.target)
-                               : config::upstream_path(*place.location, *place.pass, request.target);
+    asked->wanted.target =
+        place.repository
+            ? resolver::upstream_target(place.repository->format,
+                                        config::repository_target(*place.location, request.target))
+            : config::upstream_path(*place.location, *place.pass, request.target);
   }
   if (place.pass) return stream.adopt(serve_pass(stream, std::move(asked), CacheStatus::kBypass));
   if (!place.root.empty()) return stream.adopt(serve_file(stream, std::move(asked)));

@@ -86,8 +86,10 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
     origin.fields.emplace_back(field.name, field.value);
   }
   if (const auto credentials = request.field("authorization");
-      alike && at_home && authorize == config::Authorize::kUpstream && !credentials.empty())
+      alike && at_home && authorize == config::Authorize::kUpstream && !credentials.empty() &&
+      !is_set("authorization"))
     origin.fields.emplace_back("Authorization", credentials);
+  if (alike && !(at_home && is_set("user-agent"))) origin.fields.emplace_back("User-Agent", "entrepot");
   if (alike && !asked.wanted.accept.empty()) origin.fields.emplace_back("Accept", asked.wanted.accept);
   // The exact bytes are what is stored.
   if (for_cache) origin.fields.emplace_back("Accept-Encoding", "identity");

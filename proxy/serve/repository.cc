@@ -60,15 +60,14 @@ io::Task<void> Handler::serve_repository(http::Stream& stream, std::unique_ptr<A
     } else if (auto* recall = std::get_if<resolver::Recall>(&step)) {
       input = co_await recall_notes(*asked, std::move(recall->name));
     } else {
-      co_await conclude(stream, std::move(asked), std::move(step), question.target);
+      co_await conclude(stream, std::move(asked), std::move(step));
       co_return;
     }
   }
   refuse(stream, asked->place, 500, "internal", "the request could not be resolved");
 }
 
-io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Step step,
-                                 std::string target) {
+io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Step step) {
   if (auto* serve = std::get_if<resolver::Serve>(&step)) {
     asked->extra = std::move(serve->extra);
     if (serve->note) co_await take_note(*asked, std::move(*serve->note));
@@ -85,7 +84,7 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
       tools_.log_error(std::string(stream.request().target) + ": " + refusal->detail);
     refuse(stream, asked->place, refusal->status, refusal->error, refusal->detail);
   } else {
-    asked->wanted.target = std::move(target);
+    asked->wanted.target = asked->own_target;
     co_await serve_pass(stream, std::move(asked), CacheStatus::kBypass);
   }
 }

@@ -30,8 +30,10 @@ void Rights::grant(const std::string& key, std::time_t now) {
 
 std::string Handler::right_of(const http::Stream& stream, const Place& place, const RequestPath& path) {
   const std::string within = config::path_within(*place.location, path.path());
-  return Rights::key(place.repository->name, resolver::scope_of(place.repository->format, within),
-                     stream.request().field("authorization"));
+  std::string scope = resolver::scope_of(place.repository->format, within);
+  // Where it is for what is asked alone, then with the query: another one may be another thing.
+  if (scope == within) scope = config::repository_target(*place.location, stream.request().target);
+  return Rights::key(place.repository->name, scope, stream.request().field("authorization"));
 }
 
 // The upstream is asked, with the credentials that the client shows and nothing else of it, for what the

@@ -7,12 +7,6 @@ namespace entrepot::resolver {
 
 namespace {
 
-constexpr std::string_view kManifestTypes =
-    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
-    "application/vnd.docker.distribution.manifest.list.v2+json, "
-    "application/vnd.docker.distribution.manifest.v2+json, "
-    "application/vnd.oci.artifact.manifest.v1+json, */*;q=0.1";
-
 // An error in the form that the clients read.
 Give error(int status, std::string_view code, std::string_view message) {
   Give give;
@@ -114,7 +108,7 @@ class OciResolution final : public Resolution {
   Wanted tag(std::string_view method) const {
     Wanted wanted;
     wanted.target = "/v2/" + path_.name + "/manifests/" + path_.tag;
-    wanted.accept = accept_.empty() ? std::string(kManifestTypes) : accept_;
+    wanted.accept = accept_.empty() ? std::string(kOciManifestTypes) : accept_;
     wanted.name = std::string(method) + wanted.target + " " + wanted.accept;
     return wanted;
   }
@@ -133,7 +127,7 @@ class OciResolution final : public Resolution {
 
   Wanted manifest() const {
     Wanted wanted = by_digest(path_.name, "manifests", *path_.digest);
-    wanted.accept = kManifestTypes;
+    wanted.accept = kOciManifestTypes;
     return wanted;
   }
 

@@ -16,6 +16,13 @@
 
 namespace entrepot::resolver {
 
+// What a client that takes every manifest says: a registry may deny having one that is not accepted.
+inline constexpr std::string_view kOciManifestTypes =
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.docker.distribution.manifest.v2+json, "
+    "application/vnd.oci.artifact.manifest.v1+json, */*;q=0.1";
+
 struct OciDescriptor {
   std::string media_type;  // "": not told, which some old tools do
   Digest digest;           // sha256 or sha512

@@ -126,6 +126,69 @@ def test_where_the_upstream_decides_only_whom_it_lets_in_is_given_stored_bytes(m
     assert [r.method for r in origin.requests] == ["HEAD", "GET", "HEAD", "HEAD"]
 
 
+def test_a_right_to_one_image_opens_no_other(make_edge, origin):
+    blobs = {image: os.urandom(1000) for image in ("a", "b")}
+    paths = {image: f"/v2/{image}/blobs/sha256:" + hashlib.sha256(data).hexdigest() for image, data in blobs.items()}
+
+    def let_in(*credentials):
+        def answer(answer, request, n):
+            return answer if request.fields.get("authorization") in credentials else Answer(401, {}, b"no\n")
+        return answer
+
+    origin.add(paths["a"], blobs["a"]).tamper = let_in("Bearer of-a", "Bearer of-both")
+    origin.add(paths["b"], blobs["b"]).tamper = let_in("Bearer of-both")
+    edge = make_edge("location /v2/ { repository things; }",
+                     http=repository(origin, "authorize upstream;", kind="oci"), workers=1).start()
+    fetch = lambda image, who: edge.fetch(paths[image], fields={"Authorization": who})  # noqa: E731
+    for image, data in blobs.items():
+        assert fetch(image, "Bearer of-both").body == data
+    edge.wait_idle()
+    assert fetch("a", "Bearer of-a").body == blobs["a"]
+    assert fetch("b", "Bearer of-a").status == 401
+    assert edge.fetch(paths["a"]).status == 401
+
+
+@pytest.mark.parametrize("status", [302, 404, 405])
+def test_what_is_no_consent_of_the_upstream_opens_nothing(make_edge, origin, status):
+    thing = origin.add("/thing", size=1000)
+    login = origin.add("/login", b"log in, please\n")
+
+    def answer(answer, request, n):
+        return answer if request.fields.get("authorization") == "Bearer good" else Answer(
+            status, {"Location": "/login"} if status == 302 else {}, b"no\n")
+
+    thing.tamper = answer
+    edge = make_edge("location / { repository things; }", http=repository(origin, "authorize upstream;"),
+                     workers=1).start()
+    assert edge.fetch("/thing", fields={"Authorization": "Bearer good"}).body == thing.data
+    edge.wait_idle()
+    for _ in range(2):
+        got = edge.fetch("/thing")
+        assert got.body == (login.data if status == 302 else b"no\n")
+    assert edge.fetch("/thing", fields={"Authorization": "Bearer good"}).body == thing.data
+
+
+def test_a_silent_upstream_opens_nothing(make_edge, origin):
+    thing = origin.add("/thing", size=1000)
+    edge = make_edge("location / { repository things; }", http=repository(origin, "authorize upstream;"),
+                     workers=1).start()
+    assert edge.fetch("/thing", fields={"Authorization": "Bearer good"}).body == thing.data
+    edge.wait_idle()
+    thing.tamper = lambda answer, request, n: Answer(503, {}, b"down\n")
+    got = edge.fetch("/thing", fields={"Authorization": "Bearer other"})
+    assert got.status == 502 and thing.data not in got.body
+
+
+def test_the_question_whether_it_is_allowed_shows_the_credentials_and_nothing_else(make_edge, origin):
+    origin.add("/thing", size=1000)
+    edge = make_edge("location / { repository things; }", http=repository(origin, "authorize upstream;"),
+                     workers=1).start()
+    edge.fetch("/thing", fields={"Authorization": "Bearer good", "Cookie": "a=b", "Range": "bytes=0-9"})
+    question = origin.requests[0]
+    assert question.method == "HEAD" and question.fields["authorization"] == "Bearer good"
+    assert {"cookie", "range", "referer"}.isdisjoint(question.fields)
+
+
 # -- registries' tokens --
 
 def test_a_registrys_token_is_had_and_kept(make_edge, origin, tmp_path):

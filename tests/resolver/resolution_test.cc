@@ -52,6 +52,34 @@ TEST(Resolution, WithoutADocumentNothingIsSaid) {
   EXPECT_FALSE(without(found, "Release"));
 }
 
+// A right to one thing opens no other.
+TEST(Resolution, ARightIsForAnImageAPackageOrAProjectElseForAPath) {
+  EXPECT_EQ(scope_of(Format::kOci, "/team/app/manifests/1"), "team/app");
+  EXPECT_EQ(scope_of(Format::kOci, "/v2/team/app/manifests/1"), "team/app");
+  EXPECT_EQ(scope_of(Format::kOci, "/_catalog"), "/_catalog");
+  EXPECT_EQ(scope_of(Format::kNpm, "/@s/n/-/n-1.tgz"), "@s/n");
+  EXPECT_EQ(scope_of(Format::kNpm, "/-/ping"), "/-/ping");
+  EXPECT_EQ(scope_of(Format::kPypi, "/files/a-b/a_b-1.whl"), "a-b");
+  EXPECT_EQ(scope_of(Format::kMaven, "/g/a/1/a-1.jar"), "/g/a/1/a-1.jar");
+  EXPECT_EQ(scope_of(Format::kGeneric, "/a"), "/a");
+}
+
+TEST(Resolution, ARightIsAskedForWhereTheUpstreamHasSuchAPath) {
+  EXPECT_EQ(right_question(Format::kNpm, "/@s/n/-/n-1.tgz", "/@s/n/-/n-1.tgz").target, "/@s%2fn");
+  EXPECT_EQ(right_question(Format::kPypi, "/files/a-b/a_b-1.whl", "/files/a-b/a_b-1.whl").target,
+            "/simple/a-b/");
+  EXPECT_EQ(right_question(Format::kOci, "/app/manifests/1", "/v2/app/manifests/1").target,
+            "/v2/app/manifests/1");
+  EXPECT_NE(right_question(Format::kOci, "/app/manifests/1", "/v2/app/manifests/1").accept, "");
+  EXPECT_EQ(right_question(Format::kGeneric, "/a", "/a?sig=1").target, "/a?sig=1");
+}
+
+TEST(Resolution, WhatPassesToARegistryIsBelowItsVersion) {
+  EXPECT_EQ(upstream_target(Format::kOci, "/app/blobs/uploads/?x"), "/v2/app/blobs/uploads/?x");
+  EXPECT_EQ(upstream_target(Format::kOci, "/v2/app/blobs/uploads/"), "/v2/app/blobs/uploads/");
+  EXPECT_EQ(upstream_target(Format::kNpm, "/-/ping"), "/-/ping");
+}
+
 // RFC 8246: what never changes says so.
 TEST(Resolution, ClassDigestIsImmutableDownstream) {
   const CacheControl control = parse_cache_control(cache_control_of(Class::kDigest));
