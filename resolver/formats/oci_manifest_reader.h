@@ -51,6 +51,7 @@ class OciManifestReader final : public nlohmann::json_sax<nlohmann::json> {
  private:
   enum Field : uint8_t { kNone, kType, kDigest, kSize };
   struct Unfinished {
+    Unfinished() {}  // its own: clang does not take initialisers of members for one yet, within the class
     OciDescriptor descriptor;
     uint32_t seen = 0;  // fields, a bit each
     Field field = kNone;
