@@ -32,15 +32,6 @@ constexpr const Row& row_of(Format format) noexcept {
   return kFormats[0];
 }
 
-// A scope's slash is one segment's to the registries.
-std::string escaped_scope(const std::string& name) {
-  const size_t slash = name.find('/');
-  return slash == std::string::npos ? name : name.substr(0, slash) + "%2f" + name.substr(slash + 1);
-}
-
-// A location may stand for "/v2/" itself.
-std::string oci_path(std::string path) { return path.starts_with("/v2/") ? path : "/v2" + path; }
-
 class AtOnce final : public Resolution {
  public:
   explicit AtOnce(Step step) : step_(std::move(step)) {}
@@ -90,14 +81,14 @@ std::string_view cache_control_of(Class cls) noexcept {
 
 std::string scope_of(Format format, const std::string& path) {
   std::string scope;
-  if (format == Format::kOci) scope = parse_oci_path(oci_path(path)).name;
+  if (format == Format::kOci) scope = parse_oci_path(below_v2(path)).name;
   if (format == Format::kNpm) scope = parse_npm_path(path).name;
   if (format == Format::kPypi) scope = parse_pypi_path(path).project;
   return scope.empty() ? path : scope;
 }
 
 std::string upstream_target(Format format, std::string target) {
-  return format == Format::kOci ? oci_path(std::move(target)) : target;
+  return format == Format::kOci ? below_v2(std::move(target)) : target;
 }
 
 Wanted right_question(Format format, const std::string& path, const std::string& target) {
@@ -106,12 +97,12 @@ Wanted right_question(Format format, const std::string& path, const std::string&
   if (format == Format::kNpm) {
     const NpmPath npm = parse_npm_path(path);
     wanted.accept = "application/json";
-    if (npm.kind == NpmPath::Kind::kTarball) wanted.target = "/" + escaped_scope(npm.name);
+    if (npm.kind == NpmPath::Kind::kTarball) wanted.target = "/" + escaped_npm_name(npm.name);
   } else if (format == Format::kPypi) {
     const PypiPath pypi = parse_pypi_path(path);
     if (!pypi.project.empty()) wanted.target = "/simple/" + pypi.project + "/";
   } else if (format == Format::kOci) {
-    wanted.target = oci_path(path);
+    wanted.target = below_v2(path);
     wanted.accept = kOciManifestTypes;
   }
   return wanted;

@@ -27,6 +27,11 @@ Failure check_repository(Scope& scope, const Directive& directive, const Reposit
         fmt::format("\"proxy_credentials\" without \"authorize edge\" in repository \"{}\"", name.text),
         "authorize edge; what the edge's credentials open is open to its clients");
   }
+  if (local && draft.authorize == Authorize::kUpstream) {
+    return scope.draft.error(directive, name,
+                             fmt::format("\"authorize upstream\" in the local repository \"{}\"", name.text),
+                             "proxy_pass: nobody can be asked for a directory");
+  }
   if (local != remote) return std::nullopt;
   const char* what = local ? "both \"root\" and \"proxy_pass\"" : "neither \"root\" nor \"proxy_pass\"";
   return scope.draft.error(directive, name, fmt::format("{} in repository \"{}\"", what, name.text));

@@ -6,6 +6,7 @@
 #include "resolver/formats/file_url.h"
 #include "resolver/formats/oci_token.h"
 #include "resolver/stored_response.h"
+#include "resolver/text.h"
 
 namespace entrepot::fill {
 
@@ -27,13 +28,9 @@ std::string key_of(const Origin& origin) {
          (credentials ? sha256(std::as_bytes(std::span(credentials->value))).hex() : "");
 }
 
-bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return (x | 0x20) == (y | 0x20); });
-}
-
 void set_field(upstream::UpstreamRequest& request, std::string_view name, std::string value) {
-  std::erase_if(request.fields, [name](const auto& field) { return same_name(field.first, name); });
+  std::erase_if(request.fields,
+                [name](const auto& field) { return resolver::equals_ignoring_case(field.first, name); });
   if (!value.empty()) request.fields.emplace_back(name, std::move(value));
 }
 
@@ -48,8 +45,9 @@ void show_nothing_private(upstream::UpstreamRequest& request) {
   constexpr std::string_view kShown[] = {"accept",        "accept-encoding",   "range",      "if-range",
                                          "if-none-match", "if-modified-since", "user-agent", "via"};
   std::erase_if(request.fields, [&kShown](const auto& field) {
-    return std::none_of(std::begin(kShown), std::end(kShown),
-                        [&field](std::string_view name) { return same_name(field.first, name); });
+    return std::none_of(std::begin(kShown), std::end(kShown), [&field](std::string_view name) {
+      return resolver::equals_ignoring_case(field.first, name);
+    });
   });
 }
 
@@ -80,7 +78,7 @@ io::Task<upstream::Exchange> Asking::ask(const Origin& origin, const config::Ups
   const bool at_home = origin.url.empty();
   // A client that shows its own credentials is asked for with these, or not at all.
   const bool for_client = std::any_of(request.fields.begin(), request.fields.end(), [](const auto& field) {
-    return same_name(field.first, "authorization");
+    return resolver::equals_ignoring_case(field.first, "authorization");
   });
   if (repository && at_home && !for_client) {
     if (repository->credentials)

@@ -152,6 +152,7 @@ class Handler final : public http::RequestHandler {
   static resolver::Question question_of(const http::Stream& stream, const Asked& asked);
   io::Task<void> serve_repository(http::Stream& stream, std::unique_ptr<Asked> asked);
   io::Task<void> conclude(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Step step);
+  static Asked for_ourselves(const Asked& asked, resolver::Wanted wanted);
   io::Task<void> bring_in(http::Stream& stream, const Asked& asked, std::vector<resolver::Wanted> ahead);
   io::Task<Whole> find_whole(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
   io::Task<resolver::Found> find_document(http::Stream& stream, Asked& asked, resolver::Fetch fetch);

@@ -6,6 +6,7 @@
 #include "proxy/serve/pass_body.h"
 #include "proxy/serve/request_variables.h"
 #include "resolver/fields.h"
+#include "resolver/text.h"
 
 namespace entrepot::serve {
 
@@ -20,17 +21,12 @@ constexpr std::string_view kForPassing[] = {
     "if-match", "if-modified-since", "if-none-match",   "if-range",      "if-unmodified-since", "pragma",
     "range",    "referer",           "user-agent"};
 
-bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return (x | 0x20) == (y | 0x20); });
-}
-
 // What a fill says itself, once: a second field of the name would ask for something else.
 bool is_the_fills(std::string_view name) {
   static constexpr std::string_view kNames[] = {"accept-encoding", "if-modified-since", "if-none-match",
                                                 "if-range", "range"};
   return std::any_of(std::begin(kNames), std::end(kNames),
-                     [name](std::string_view own) { return same_name(own, name); });
+                     [name](std::string_view own) { return resolver::equals_ignoring_case(own, name); });
 }
 
 // Without the query, which may carry a right.
@@ -58,8 +54,9 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
 
   const auto& set = place.conf->proxy_set_headers;
   const auto is_set = [&set](std::string_view name) {
-    return std::any_of(set.begin(), set.end(),
-                       [name](const auto& header) { return same_name(header.name, name); });
+    return std::any_of(set.begin(), set.end(), [name](const auto& header) {
+      return resolver::equals_ignoring_case(header.name, name);
+    });
   };
   // A host that an index names is shown nothing that is meant for the upstream: neither what the conf sets
   // nor what the client sent.
@@ -70,7 +67,7 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
     if (!at_home || (for_cache && is_the_fills(header.name))) continue;
     std::string value;
     header.value.expand(variables, value);
-    if (!value.empty() && !same_name(header.name, "connection"))
+    if (!value.empty() && !resolver::equals_ignoring_case(header.name, "connection"))
       origin.fields.emplace_back(header.name, std::move(value));
   }
   const auto authorize = place.repository ? place.repository->authorize : config::Authorize::kNobody;

@@ -80,13 +80,24 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
   } else if (auto* give = std::get_if<resolver::Give>(&step)) {
     serve_given(stream, *asked, *give);
   } else if (auto* refusal = std::get_if<resolver::Refuse>(&step)) {
-    if (refusal->status >= 500)
-      tools_.log_error(std::string(stream.request().target) + ": " + refusal->detail);
+    if (refusal->status >= 500) tools_.log_error(std::string(asked->path.path()) + ": " + refusal->detail);
     refuse(stream, asked->place, refusal->status, refusal->error, refusal->detail);
   } else {
     asked->wanted.target = asked->own_target;
     co_await serve_pass(stream, std::move(asked), CacheStatus::kBypass);
   }
+}
+
+// Another thing that is to be had for this request.
+Handler::Asked Handler::for_ourselves(const Asked& asked, resolver::Wanted wanted) {
+  Asked own;
+  own.place = asked.place;
+  own.site = asked.site;
+  own.path = asked.path;
+  own.at = asked.at;
+  own.for_ourselves = true;
+  want(own, std::move(wanted));
+  return own;
 }
 
 // Starts the fills of what is likely to be asked for next. The claims wait for nothing but the index.
@@ -109,12 +120,7 @@ io::Task<void> Handler::bring_in(http::Stream& stream, const Asked& asked,
   std::vector<fill::Claimed> led = co_await tools_.pool.run(tools_.loop, std::move(job));
   for (size_t i = 0; i < led.size(); ++i) {
     if (!led[i].leads()) continue;
-    Asked own;
-    own.place = asked.place;
-    own.site = asked.site;
-    own.path = asked.path;
-    own.for_ourselves = true;
-    want(own, std::move(ahead[i]));
+    Asked own = for_ourselves(asked, std::move(ahead[i]));
     fill::FillPlan plan = plan_of(stream, own, led[i].take());
     plan.ahead = true;
     tools_.fills.start(std::move(plan));
@@ -123,13 +129,7 @@ io::Task<void> Handler::bring_in(http::Stream& stream, const Asked& asked,
 
 // The whole content of what is wanted, stored on its way.
 io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked, resolver::Wanted wanted) {
-  Asked own;
-  own.place = asked.place;
-  own.site = asked.site;
-  own.path = asked.path;
-  own.at = asked.at;
-  own.for_ourselves = true;
-  want(own, std::move(wanted));
+  Asked own = for_ourselves(asked, std::move(wanted));
   Outcome outcome = co_await find(stream, own);
   Whole whole;
   whole.trouble = outcome.trouble;
@@ -225,13 +225,7 @@ io::Task<void> Handler::take_note(const Asked& asked, resolver::Note note) {
 // The fields that a HEAD brings, remembered for their lifetime, and beyond it while the upstream is in
 // trouble.
 io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& asked, resolver::Wanted wanted) {
-  Asked own;
-  own.place = asked.place;
-  own.site = asked.site;
-  own.path = asked.path;
-  own.at = asked.at;
-  own.for_ourselves = true;
-  want(own, std::move(wanted));
+  Asked own = for_ourselves(asked, std::move(wanted));
   const auto cache = asked.place->cache;
   const std::time_t now = tools_.loop.wall_seconds();
   auto look = [cache, name = own.name] { return cache->lookup(name); };

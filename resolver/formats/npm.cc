@@ -14,15 +14,9 @@ constexpr std::string_view kAbbreviated = "application/vnd.npm.install-v1+json";
 constexpr std::string_view kAcceptAbbreviated =
     "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*";
 
-// A scope's slash is one segment's to the registries.
-std::string escaped(const std::string& name) {
-  const size_t slash = name.find('/');
-  return slash == std::string::npos ? name : name.substr(0, slash) + "%2f" + name.substr(slash + 1);
-}
-
 Wanted packument(const std::string& name, std::string_view media_type) {
   Wanted wanted;
-  wanted.target = "/" + escaped(name);
+  wanted.target = "/" + escaped_npm_name(name);
   wanted.accept = media_type == kFull ? kFull : kAcceptAbbreviated;
   wanted.name = "/" + name + " " + std::string(media_type);
   return wanted;
@@ -118,7 +112,7 @@ std::unique_ptr<Resolution> resolve_npm(const Question& question) {
     case NpmPath::Kind::kVersion: {
       Wanted version;
       version.name = "/" + path.name + "/" + path.file;
-      version.target = "/" + escaped(path.name) + "/" + path.file;
+      version.target = "/" + escaped_npm_name(path.name) + "/" + path.file;
       version.accept = kFull;
       return at_once(rewritten(std::move(version), question.base));
     }

@@ -89,4 +89,9 @@ NpmPath parse_npm_path(std::string_view path) {
   return {};
 }
 
+std::string escaped_npm_name(const std::string& name) {
+  const size_t slash = name.find('/');
+  return slash == std::string::npos ? name : name.substr(0, slash) + "%2f" + name.substr(slash + 1);
+}
+
 }  // namespace entrepot::resolver

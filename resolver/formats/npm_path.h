@@ -22,6 +22,9 @@ struct NpmPath {
 // A package's name, old ones with capitals included. Source: validate-npm-package-name.
 bool is_npm_name(std::string_view name) noexcept;
 
+// "@scope%2fn": to the registries a scope's slash is part of one segment.
+std::string escaped_npm_name(const std::string& name);
+
 // `path`: decoded, begins with '/', without a query.
 NpmPath parse_npm_path(std::string_view path);
 

@@ -211,11 +211,10 @@ Step list(const Question& question, const std::string& target) {
 
 }  // namespace
 
-// A location may stand for "/v2/" itself, or for a registry among others below it.
 std::unique_ptr<Resolution> resolve_oci(const Question& question) {
   const bool whole = question.path.starts_with("/v2/");
-  OciPath path = parse_oci_path(whole ? question.path : "/v2" + question.path);
-  const std::string target = without_ns(whole ? question.target : "/v2" + question.target);
+  OciPath path = parse_oci_path(below_v2(question.path));
+  const std::string target = without_ns(below_v2(question.target));
   switch (path.kind) {
     case OciPath::Kind::kBase: {
       Wanted base;

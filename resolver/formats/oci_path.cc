@@ -104,4 +104,6 @@ OciPath parse_oci_path(std::string_view path) {
   return {};
 }
 
+std::string below_v2(std::string target) { return target.starts_with("/v2/") ? target : "/v2" + target; }
+
 }  // namespace entrepot::resolver

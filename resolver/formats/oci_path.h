@@ -34,6 +34,10 @@ struct OciPath {
 // digest has a character that needs it.
 OciPath parse_oci_path(std::string_view path);
 
+// A path or target of a repository as the registry has it: a location may stand for "/v2/" itself, or for a
+// registry among others below it.
+std::string below_v2(std::string target);
+
 bool is_oci_name(std::string_view name) noexcept;
 bool is_oci_tag(std::string_view tag) noexcept;
 // "sha256:<hex>" or "sha512:<hex>", lower case, of the exact length.

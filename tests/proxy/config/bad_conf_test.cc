@@ -417,6 +417,8 @@ TEST_F(BadConf, MessagesAndPlaces) {
        "both \"proxy_pass\" and \"repository\" in location \"/\""},
       {"http { repository a { format generic; proxy_pass http://b; authorize |everybody; } }",
        "invalid value \"everybody\" in \"authorize\" directive"},
+      {"http { repository |a { format generic; root /srv; authorize upstream; } }",
+       "\"authorize upstream\" in the local repository \"a\""},
       {"http { repository a { format generic; proxy_pass http://b; file_hosts |c/d; } }",
        "invalid value \"c/d\" in \"file_hosts\" directive"},
       {"http { repository a { format generic; proxy_pass http://b; prefetch |yes; } }",
