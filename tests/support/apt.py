@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 SUITE = "dists/stable"
 LISTS = "main/binary-amd64"
@@ -113,12 +114,15 @@ class Repository:
     """A folder `served` that is one generation of a repository after the other, switched at once.
 
     It lies below "debian", as distributions do: http://host/debian/dists/...
+    Generations are a minute apart by their files' times: nginx's ETag is a file's time in seconds and its length, and
+    two InRelease made within a second are often equally long.
     """
 
     def __init__(self, folder, key, by_hash=True, apart=False):
         self.folder, self.key, self.by_hash, self.apart = folder, key, by_hash, apart
         self.served = folder / "served"
         self.generation = 0
+        self.started = int(time.time()) - 24 * 3600
         self.pool = folder / "pool"
         self.pool.mkdir(parents=True)
 
@@ -145,6 +149,8 @@ class Repository:
                 f"Date: Sat, 01 Jun 2024 10:00:{self.generation:02} UTC\n"
                 f"Acquire-By-Hash: {'yes' if self.by_hash else 'no'}\nSHA256:\n" + "\n".join(lines) + "\n")
         self.key.sign(text, suite, self.apart)
+        for path in filter(os.path.isfile, suite.rglob("*")):
+            os.utime(path, (self.started + 60 * self.generation,) * 2)
         switch = self.folder / "switch"
         switch.symlink_to(root.parent.name)
         os.replace(switch, self.served)
