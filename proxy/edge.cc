@@ -38,7 +38,8 @@ class EdgeImpl final : public Edge {
     pool_ = std::make_unique<io::Pool>(std::max<size_t>(4, 2 * workers));
     const Worker::Shared shared{
         *pool_,           files_,
-        documents_,       [](std::string line) { log::write(log::Level::kError, line); },
+        local_digests_,   documents_,
+        [](std::string line) { log::write(log::Level::kError, line); },
         kChunkCacheBytes, client_options(*config)};
     for (uint32_t i = 0; i < workers; ++i) {
       auto site = std::make_shared<serve::Site>(config, resources_, addresses_);
@@ -136,6 +137,7 @@ class EdgeImpl final : public Edge {
   std::vector<std::string>
       addresses_;  // a listener's tag is its place here; only grows. GUARDED_BY(reload_mutex_) after start
   serve::StaticFiles files_;
+  serve::LocalDigests local_digests_;
   serve::Documents documents_;
   std::unique_ptr<io::Pool> pool_;
   std::vector<std::unique_ptr<Worker>> workers_;

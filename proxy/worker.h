@@ -19,6 +19,7 @@ class Worker {
   struct Shared {  // what all workers of an Edge use; outlives them
     io::Pool& pool;
     serve::StaticFiles& files;
+    serve::LocalDigests& local_digests;
     serve::Documents& documents;
     std::function<void(std::string)> log_error;
     size_t chunk_cache_bytes;

@@ -90,6 +90,8 @@ struct Derive {
   std::string made_with;        // what it depends on besides: the public base
   std::string content_type;     // empty: that of the first source
   Make make;
+  // In place of `make`: the hexadecimal digest of the one source, which may be of any length.
+  std::optional<DigestAlgorithm> checksum{};
 };
 struct Give {
   int status = 200;

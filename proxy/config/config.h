@@ -116,11 +116,22 @@ struct Credentials {
   std::string field, value;  // "Authorization", "Basic ..."
 };
 
+struct Repository;
+
+// Names that only these members of a virtual repository may bring.
+struct Route {
+  std::string pattern;  // of fnmatch(3), against resolver::routed_name: '*' stands for slashes too
+  std::vector<const Repository*> members;
+};
+
 struct Repository {
   std::string name;
   Format format = Format::kGeneric;
   std::string root;                     // local; or
-  std::optional<ProxyPass> proxy_pass;  // remote
+  std::optional<ProxyPass> proxy_pass;  // remote; or
+  // virtual: the first that has what is asked for. Of the same format; none is virtual itself.
+  std::vector<std::shared_ptr<const Repository>> members;
+  std::vector<Route> routes;  // the first whose pattern matches decides
   // Where indexes may send for files, besides the upstream's own host: "files.example.com", "[::1]:8080".
   std::vector<std::string> file_hosts;
   Authorize authorize = Authorize::kNobody;

@@ -88,6 +88,8 @@ constexpr Row kRows[] = {
     {"file_hosts", kRepository, 1, kMany, false, true, set::file_hosts, "file_hosts HOST[:PORT] ...;"},
     {"prefetch", kRepository, 1, 1, false, false, set::prefetch, "prefetch on | off;"},
     {"authorize", kRepository, 1, 1, false, false, set::authorize, "authorize edge | upstream;"},
+    {"members", kRepository, 1, kMany, false, false, set::members, "members REPOSITORY ...;"},
+    {"route", kRepository, 2, kMany, false, true, set::route, "route PATTERN MEMBER ...;"},
     {"proxy_credentials", kRepository, 1, 1, false, false, set::proxy_credentials, "proxy_credentials FILE;"},
     {"public_url", kLocation, 1, 1, false, false, set::public_url, "public_url http[s]://HOST[:PORT][/PATH];"},
 };

@@ -14,6 +14,25 @@ namespace entrepot::config::set {
 
 namespace {
 
+// A virtual repository asks nobody itself: what is said of an upstream belongs into its members.
+Failure check_virtual(Scope& scope, const Directive& directive, const RepositoryDraft& draft) {
+  const Word& name = directive.arguments[0];
+  const char* wrong = draft.members.empty()                         ? "\"route\" without \"members\""
+                      : draft.shared.root                           ? "both \"members\" and \"root\""
+                      : draft.pass                                  ? "both \"members\" and \"proxy_pass\""
+                      : draft.authorize == Authorize::kUpstream     ? "\"authorize upstream\" beside \"members\""
+                      : draft.credentials                           ? "\"proxy_credentials\" beside \"members\""
+                      : !draft.file_hosts.empty()                   ? "\"file_hosts\" beside \"members\""
+                      : draft.prefetch                              ? "\"prefetch\" beside \"members\""
+                                                                    : nullptr;
+  if (wrong)
+    return scope.draft.error(directive, name, fmt::format("{} in repository \"{}\"", wrong, name.text));
+  if (*draft.format != Format::kApt) return std::nullopt;
+  return scope.draft.error(directive, name,
+                           fmt::format("\"members\" in repository \"{}\" of format apt", name.text),
+                           "a location for each: lists of several repositories under one name are not signed");
+}
+
 Failure check_repository(Scope& scope, const Directive& directive, const RepositoryDraft& draft) {
   const Word& name = directive.arguments[0];
   const bool local = draft.shared.root.has_value(), remote = draft.pass.has_value();
@@ -32,9 +51,15 @@ Failure check_repository(Scope& scope, const Directive& directive, const Reposit
                              fmt::format("\"authorize upstream\" in the local repository \"{}\"", name.text),
                              "proxy_pass: nobody can be asked for a directory");
   }
-  if (local != remote) return std::nullopt;
-  const char* what = local ? "both \"root\" and \"proxy_pass\"" : "neither \"root\" nor \"proxy_pass\"";
-  return scope.draft.error(directive, name, fmt::format("{} in repository \"{}\"", what, name.text));
+  if (local && remote) {
+    return scope.draft.error(directive, name,
+                             fmt::format("both \"root\" and \"proxy_pass\" in repository \"{}\"", name.text));
+  }
+  if (!draft.members.empty() || !draft.routes.empty()) return check_virtual(scope, directive, draft);
+  if (local || remote) return std::nullopt;
+  return scope.draft.error(
+      directive, name,
+      fmt::format("neither \"root\" nor \"proxy_pass\" nor \"members\" in repository \"{}\"", name.text));
 }
 
 std::optional<Credentials> credentials_of(const std::string& kind, const std::string& rest) {
@@ -97,6 +122,19 @@ Failure file_hosts(Scope& scope, const Directive& directive) {
     }
     scope.repository->file_hosts.push_back(lower(word.text));
   }
+  return std::nullopt;
+}
+
+Failure members(Scope& scope, const Directive& directive) {
+  for (const Word& word : directive.arguments) scope.repository->members.push_back(at(directive, word));
+  return std::nullopt;
+}
+
+Failure route(Scope& scope, const Directive& directive) {
+  RouteDraft route{directive.arguments[0].text, {}};
+  for (size_t i = 1; i < directive.arguments.size(); ++i)
+    route.members.push_back(at(directive, directive.arguments[i]));
+  scope.repository->routes.push_back(std::move(route));
   return std::nullopt;
 }
 

@@ -96,6 +96,11 @@ struct ServerDraft {
   SharedDraft shared;
 };
 
+struct RouteDraft {
+  std::string pattern;
+  std::vector<Reference> members;
+};
+
 struct RepositoryDraft {
   std::string name;
   Reference where;
@@ -105,6 +110,8 @@ struct RepositoryDraft {
   Authorize authorize = Authorize::kNobody;
   std::optional<Credentials> credentials;
   std::optional<PassDraft> pass;
+  std::vector<Reference> members;
+  std::vector<RouteDraft> routes;
   SharedDraft shared;
 };
 
@@ -187,7 +194,8 @@ Setter root, return_, add_header, access_log, log_format, keepalive_timeout, cli
 Setter upstream, upstream_server, keepalive, proxy_pass, proxy_set_header, proxy_connect_timeout,
     proxy_read_timeout, proxy_ssl_verify, proxy_ssl_trusted_certificate;
 // directives_repository.cc
-Setter repository, format, file_hosts, prefetch, public_url, authorize, proxy_credentials;
+Setter repository, format, file_hosts, prefetch, public_url, authorize, proxy_credentials, members,
+    route;
 // directives_cache.cc
 Setter proxy_cache_path, proxy_cache, proxy_cache_key, proxy_cache_valid, slice, proxy_cache_lock;
 

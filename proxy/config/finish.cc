@@ -7,6 +7,7 @@
 #include <set>
 
 #include "proxy/config/draft.h"
+#include "resolver/members.h"
 
 namespace entrepot::config {
 
@@ -73,6 +74,9 @@ class Finisher {
     if (config->error_log.empty()) config->error_log = "stderr";
     for (RepositoryDraft& repository : draft_.repositories) {
       if (auto failed = add_repository(repository, *config)) return failed;
+    }
+    for (const RepositoryDraft& repository : draft_.repositories) {
+      if (auto failed = add_members(repository)) return failed;
     }
     for (ServerDraft& server : draft_.servers) {
       if (auto failed = add_server(server, *config)) return failed;
@@ -161,6 +165,57 @@ class Finisher {
     return std::nullopt;
   }
 
+  Failure add_members(const RepositoryDraft& draft) {
+    if (draft.members.empty()) return std::nullopt;
+    Repository& repository = *repositories_.at(draft.name);
+    for (const Reference& reference : draft.members) {
+      const auto found = repositories_.find(reference.word.text);
+      if (found == repositories_.end())
+        return draft_.error(reference, fmt::format("unknown repository \"{}\"", reference.word.text));
+      const Repository& member = *found->second;
+      if (auto failed = check_member(repository, member, reference)) return failed;
+      repository.members.push_back(found->second);
+    }
+    for (const RouteDraft& route : draft.routes) {
+      Route& made = repository.routes.emplace_back(
+          Route{resolver::route_pattern(repository.format, route.pattern), {}});
+      for (const Reference& reference : route.members) {
+        const auto is_named = [&](const auto& member) { return member->name == reference.word.text; };
+        const auto found = std::find_if(repository.members.begin(), repository.members.end(), is_named);
+        if (found == repository.members.end()) {
+          return draft_.error(reference, fmt::format("\"{}\" is no member of repository \"{}\"",
+                                                     reference.word.text, repository.name));
+        }
+        made.members.push_back(found->get());
+      }
+    }
+    return std::nullopt;
+  }
+
+  Failure check_member(const Repository& repository, const Repository& member, const Reference& at) {
+    const auto refuse = [&](std::string_view what, const char* expected) {
+      return draft_.error(at, fmt::format("member \"{}\" of repository \"{}\" {}", member.name, repository.name, what),
+                          expected);
+    };
+    for (const auto& other : repository.members) {
+      if (other.get() == &member) return refuse("stands there twice", "");
+    }
+    const bool is_virtual = std::any_of(draft_.repositories.begin(), draft_.repositories.end(), [&](const auto& it) {
+      return it.name == member.name && !it.members.empty();
+    });
+    if (is_virtual) return refuse("is virtual itself", "its members, in their order");
+    if (member.format != repository.format) {
+      return refuse(fmt::format("is of format {}", resolver::to_string(member.format)),
+                    "members of the same format");
+    }
+    if (member.authorize == Authorize::kUpstream)
+      return refuse("has \"authorize upstream\"", "a location of its own for what the upstream decides about");
+    if (member.authorize == Authorize::kEdge && repository.authorize != Authorize::kEdge)
+      return refuse("has \"authorize edge\", and the repository has not",
+                    "authorize edge; what the member's credentials open is open to the clients of both");
+    return std::nullopt;
+  }
+
   Failure add_server(ServerDraft& draft, Config& config) {
     inherit(draft.shared, draft_.http);
     inherit(draft.tls, draft_.http_tls);
@@ -233,8 +288,9 @@ class Finisher {
   // What a format needs to know it finds in documents, and these are had through a cache.
   Failure check_resolvable(const LocationDraft& draft, const Location& location) {
     const Repository* repository = location.repository.get();
-    if (!repository || !repository->proxy_pass || repository->format == Format::kGeneric) return std::nullopt;
-    if (repository->shared.proxy_cache || location.shared.proxy_cache) return std::nullopt;
+    if (!repository || repository->shared.proxy_cache || location.shared.proxy_cache) return std::nullopt;
+    const bool resolves = repository->proxy_pass && repository->format != Format::kGeneric;
+    if (!resolves && repository->members.empty()) return std::nullopt;
     return draft_.error(*draft.repository,
                         fmt::format("repository \"{}\" of format {} has no \"proxy_cache\"", repository->name,
                                     resolver::to_string(repository->format)),
@@ -292,7 +348,7 @@ class Finisher {
   Draft& draft_;
   Template default_key_;
   const std::shared_ptr<const std::map<std::string, std::string>> default_types_ = default_types();
-  std::map<std::string, std::shared_ptr<const Repository>> repositories_;
+  std::map<std::string, std::shared_ptr<Repository>> repositories_;
 };
 
 }  // namespace

@@ -91,8 +91,7 @@ void Handler::want(Asked& asked, resolver::Wanted wanted) {
 // the hosts that the conf allows: an index must not send the edge wherever it likes.
 void Handler::place_url(Asked& asked) {
   const config::Repository& repository = *asked.place->repository;
-  const config::ProxyPass& pass = *asked.place->pass;
-  const std::string base = (pass.https ? "https://" : "http://") + pass.host + config::behind_base(pass, "");
+  const std::string base = upstream_base(*asked.place);
   std::string& url = asked.wanted.url;
   if (url.starts_with(base + "/") &&
       !config::may_climb(url.substr(base.size(), url.find('?') - base.size()))) {
@@ -111,6 +110,10 @@ void Handler::place_url(Asked& asked) {
 
 io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked) {
   Outcome outcome = co_await find(stream, *asked);
+  co_await serve_outcome(stream, std::move(asked), std::move(outcome));
+}
+
+io::Task<void> Handler::serve_outcome(http::Stream& stream, std::unique_ptr<Asked> asked, Outcome outcome) {
   switch (outcome.kind) {
     case Outcome::Kind::kStored:
       serve_stored(stream, *asked, outcome);
@@ -128,16 +131,33 @@ io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked
     case Outcome::Kind::kHead:
       co_await serve_pass(stream, std::move(asked), CacheStatus::kMiss);
       break;
+    case Outcome::Kind::kAbsent:
+      refuse(stream, asked->place, 404, "not-found", "no file is served under this path");
+      break;
     case Outcome::Kind::kFailed:
       refuse_upstream(stream, asked->place, outcome.error, outcome.trouble);
       break;
   }
 }
 
+// Of the answer that was found; 0: nobody gives one, or what passes is still to be asked for.
+int Handler::status_of(const Outcome& outcome) {
+  if (outcome.kind == Outcome::Kind::kAbsent) return 404;
+  if (outcome.kind == Outcome::Kind::kStored) return outcome.response->status;
+  if (outcome.exchange) return outcome.exchange->received_head().status;
+  if (outcome.kind != Outcome::Kind::kFilling) return 0;
+  const auto response = resolver::StoredResponse::decode(outcome.metadata);
+  return response ? response->status : 0;
+}
+
 // Looks for the answer that `asked` names until one is stored, on its way, or not to be had.
 io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
   const http::Request* request = asked.for_ourselves ? nullptr : &stream.request();
   const bool head_only = request && request->method == http::Method::kHead;
+  if (!asked.place->pass) {
+    Outcome file = co_await find_file(asked);
+    co_return file;
+  }
   const auto cache = asked.place->cache;
   Outcome outcome;
   std::optional<Outcome> stale;
@@ -281,18 +301,21 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
                                                          resolver::current_age(response, now);
   fresh_until = std::min(fresh_until, asked.fresh_until);
   add_extra(asked, response);
-  auto prepared =
-      PreparedResponse::make(std::move(response), stored.blob->length_bytes(), stored.blob->digest());
+  const bool is_file = outcome.status == CacheStatus::kNone;
+  auto prepared = PreparedResponse::make(std::move(response), stored.blob->length_bytes(),
+                                         stored.blob->digest(), !is_file);
   if (is_verified(outcome.stored)) {
     asked.place->cache->touch(*stored.blob);
     const size_t in_memory = stored.blob->inline_bytes().size();
     auto small = in_memory > 0 ? stored.blob : nullptr;
     auto hot = std::make_shared<Hot>(Hot{prepared, stored.blob, std::move(small), asked.place->cache,
                                          asked.hash, outcome.generation, fresh_until, now});
-    const uint64_t hash = cache::name_hash(asked.place->space, asked.hot_key);
-    if (fresh_until > now) hot_.insert(hash, asked.hot_key, std::move(hot), 1024 + in_memory);
+    // What a request of an older conf found is not what one of this conf is looking for.
+    if (fresh_until > now && asked.site == site_)
+      hot_.insert(asked.hot_hash, asked.hot_key, std::move(hot), 1024 + in_memory);
   }
-  answer(stream, *asked.place, Content{prepared, stored.blob, nullptr, asked.place->cache, outcome.status});
+  const auto cache = is_file ? nullptr : asked.place->cache;
+  answer(stream, *asked.place, Content{prepared, stored.blob, nullptr, cache, outcome.status});
 }
 
 // Answers from a fill whose head is known.

@@ -16,6 +16,21 @@ std::string_view media_type(const config::Shared& conf, std::string_view path) {
   return conf.default_type;
 }
 
+resolver::StoredResponse response_of(const config::Shared& conf, std::string_view path, const StaticFile& file) {
+  resolver::StoredResponse response;
+  response.fields = {{"content-type", std::string(media_type(conf, path))},
+                     {"last-modified", resolver::format_http_date(file.modified)},
+                     {"etag", file.etag}};
+  return response;
+}
+
+// The path of a file below its root, as a target that is written for an upstream names it. Empty: it names
+// none.
+std::string path_of_target(const std::string& target) {
+  const auto path = parse_request_path(target);
+  return path ? std::string(path->path()) : std::string();
+}
+
 }  // namespace
 
 io::Task<void> Handler::serve_file(http::Stream& stream, std::unique_ptr<Asked> asked) {
@@ -34,14 +49,50 @@ io::Task<void> Handler::serve_file(http::Stream& stream, std::unique_ptr<Asked> 
            "no file is served under this path");
     co_return;
   }
-  resolver::StoredResponse response;
-  response.fields = {{"content-type", std::string(media_type(*place.conf, path))},
-                     {"last-modified", resolver::format_http_date(opened.file->modified)},
-                     {"etag", opened.file->etag}};
-  auto prepared =
-      PreparedResponse::make(std::move(response), opened.file->blob->length_bytes(), std::nullopt, false);
+  auto prepared = PreparedResponse::make(response_of(*place.conf, path, *opened.file),
+                                         opened.file->blob->length_bytes(), std::nullopt, false);
   const Content content{std::move(prepared), opened.file->blob, nullptr, nullptr, CacheStatus::kNone};
   answer(stream, place, content);
+}
+
+// A file of a local repository, with its digest. Of a folder its index, as a page of a Python index is kept.
+io::Task<Handler::Outcome> Handler::find_file(const Asked& asked) {
+  const Place& place = *asked.place;
+  std::string path = path_of_target(asked.wanted.target);
+  auto job = [&files = tools_.files, &digests = tools_.local_digests, &pool = tools_.pool, cache = place.cache,
+              space = place.space, root = place.root, path]() mutable {
+    StaticFiles::Opened opened = files.open(root, path);
+    if (!opened.file && opened.error == FileError::kIsDirectory) {
+      path += path.ends_with('/') ? "index.html" : "/index.html";
+      opened = files.open(root, path);
+    }
+    if (opened.file)
+      digests.learn(cache, space, path, opened.file,
+                    [&pool](std::function<void()> work) { pool.submit(std::move(work)); });
+    return std::make_pair(std::move(opened), std::move(path));
+  };
+  const auto result = co_await tools_.pool.run(tools_.loop, std::move(job));
+  const auto& [opened, found] = result;
+  Outcome outcome;
+  outcome.status = CacheStatus::kNone;
+  if (!opened.file) {
+    outcome.kind = opened.error == FileError::kIo ? Outcome::Kind::kFailed : Outcome::Kind::kAbsent;
+    outcome.error = Error::kIo;
+    outcome.trouble = "the file cannot be read";
+    co_return outcome;
+  }
+  const auto known = opened.file->blob->digest();
+  const auto& promised = asked.wanted.digest;
+  if (known && promised && promised->algorithm == DigestAlgorithm::kSha256 && *known != *promised) {
+    outcome.error = Error::kDigestMismatch;
+    outcome.trouble = "the file is not what was promised of it: " + promised->str();
+    co_return outcome;
+  }
+  outcome.kind = Outcome::Kind::kStored;
+  outcome.response = response_of(*place.conf, found, *opened.file);
+  outcome.stored = cache::StoredName{};
+  outcome.stored->blob = opened.file->blob;
+  co_return outcome;
 }
 
 }  // namespace entrepot::serve

@@ -54,10 +54,10 @@ void Handler::on_request(http::Stream& stream) noexcept {
   }
   // What is asked for with credentials is between the client and the upstream, unless the conf says
   // otherwise.
-  const auto authorize = place.repository ? place.repository->authorize : config::Authorize::kNobody;
-  const bool shared =
-      place.cache && (authorize != config::Authorize::kNobody || !request.has("authorization"));
-  const bool may = authorize != config::Authorize::kUpstream ||
+  const bool between_them =
+      place.pass && place.authorize == config::Authorize::kNobody && request.has("authorization");
+  const bool shared = place.cache && !between_them;
+  const bool may = place.authorize != config::Authorize::kUpstream ||
                    rights_.has(right_of(stream, place, *path), tools_.loop.wall_seconds());
   if (shared) {
     set_name(stream, place, *path);
@@ -70,6 +70,7 @@ void Handler::on_request(http::Stream& stream) noexcept {
   asked->path = std::move(*path);
   if (shared && place.repository) {
     asked->hot_key = name_.text;
+    asked->hot_hash = cache::name_hash(name_.space, name_.text);
     asked->own_target = resolver::upstream_target(place.repository->format,
                                                   config::repository_target(*place.location, request.target));
     return stream.adopt(may ? serve_repository(stream, std::move(asked))
@@ -78,6 +79,7 @@ void Handler::on_request(http::Stream& stream) noexcept {
   if (shared) {
     resolver::Wanted wanted;
     wanted.name = asked->hot_key = name_.text;
+    asked->hot_hash = cache::name_hash(name_.space, name_.text);
     wanted.target = config::upstream_path(*place.location, *place.pass, request.target);
     if (const auto digest = resolver::digest_in_path(asked->path.path())) {
       wanted.cls = resolver::Class::kDigest;
@@ -121,7 +123,7 @@ void Handler::set_name(const http::Stream& stream, const Place& place, const Req
 bool Handler::serve_hit(http::Stream& stream, const Place& place) {
   const uint64_t hash = cache::name_hash(name_.space, name_.text);
   Hot* hot = hot_.find(hash, name_.text);
-  if (!hot || hot->cache.get() != place.cache.get()) return false;
+  if (!hot) return false;
   const std::time_t now = tools_.loop.wall_seconds();
   auto blob = hot->blob.lock();
   if (!blob || blob->retired() || now >= hot->fresh_until ||

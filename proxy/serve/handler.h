@@ -19,11 +19,14 @@
 #include "proxy/serve/cache_status.h"
 #include "proxy/serve/chunk_cache.h"
 #include "proxy/serve/documents.h"
+#include "proxy/serve/local_digests.h"
 #include "proxy/serve/request_path.h"
 #include "proxy/serve/response.h"
 #include "proxy/serve/rights.h"
 #include "proxy/serve/site.h"
 #include "proxy/serve/static_files.h"
+#include "proxy/serve/whole_content.h"
+#include "resolver/members.h"
 #include "resolver/resolution.h"
 
 namespace entrepot::serve {
@@ -51,6 +54,7 @@ class Handler final : public http::RequestHandler {
     fill::FillTasks& fills;
     ChunkCache& chunks;
     StaticFiles& files;
+    LocalDigests& local_digests;
     Documents& documents;
     HandlerCounters& counters;
     std::function<void(std::string)> log_error;
@@ -71,6 +75,7 @@ class Handler final : public http::RequestHandler {
     RequestPath path;
     std::string own_target;  // of a repository: what the client itself asks for
     std::string hot_key;     // under which this worker remembers the answer
+    uint64_t hot_hash = 0;   // of the place that was asked, and that
     cache::Name name;        // of what is to be had, and how:
     uint64_t hash = 0;
     resolver::Wanted wanted;
@@ -101,6 +106,7 @@ class Handler final : public http::RequestHandler {
       kFilling,  // `following`; its head is known
       kPassed,   // not for sharing: `exchange`, where it is this request's own answer
       kHead,     // a HEAD for what is not stored
+      kAbsent,   // no file of a local repository
       kFailed    // `error`, `trouble`
     };
     Kind kind = Kind::kFailed;
@@ -131,6 +137,8 @@ class Handler final : public http::RequestHandler {
 
   // cached.cc
   io::Task<void> serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked);
+  io::Task<void> serve_outcome(http::Stream& stream, std::unique_ptr<Asked> asked, Outcome outcome);
+  static int status_of(const Outcome& outcome);
   static void want(Asked& asked, resolver::Wanted wanted);
   static void place_url(Asked& asked);
   io::Task<Outcome> find(http::Stream& stream, Asked& asked);
@@ -146,12 +154,15 @@ class Handler final : public http::RequestHandler {
   struct Whole {
     int status = 0;  // 200: `blob` is all there; 0: nobody answered
     std::shared_ptr<cache::Blob> blob;
+    Digest digest;  // its bytes' SHA-256
     resolver::StoredResponse response;
     std::string trouble;
   };
   static resolver::Question question_of(const http::Stream& stream, const Asked& asked);
   io::Task<void> serve_repository(http::Stream& stream, std::unique_ptr<Asked> asked);
+  io::Task<resolver::Step> resolve(http::Stream& stream, Asked& asked, resolver::Question question);
   io::Task<void> conclude(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Step step);
+  io::Task<void> begin(http::Stream& stream, Asked& asked, resolver::Serve& serve);
   static Asked for_ourselves(const Asked& asked, resolver::Wanted wanted);
   io::Task<void> bring_in(http::Stream& stream, const Asked& asked, std::vector<resolver::Wanted> ahead);
   io::Task<Whole> find_whole(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
@@ -159,7 +170,32 @@ class Handler final : public http::RequestHandler {
   io::Task<resolver::Found> find_fields(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
   io::Task<resolver::Found> recall_notes(const Asked& asked, std::string name);
   io::Task<void> take_note(const Asked& asked, resolver::Note note);
+
+  // derived.cc
+  // What a document is made of.
+  struct Sources {
+    Blobs blobs;
+    std::vector<Digest> digests;
+    Whole first;  // of those that are there; where none is, of all
+  };
+  struct Made {
+    std::string name, made_with, content_type;                     // as of a Derive
+    std::function<std::optional<std::string>(const Blobs&)> make;  // on a pool thread
+  };
   io::Task<void> serve_derived(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Derive derive);
+  io::Task<void> serve_from(http::Stream& stream, std::unique_ptr<Asked> asked, Sources sources,
+                            resolver::Derive derive);
+  io::Task<Sources> find_sources(http::Stream& stream, Asked& asked, std::vector<resolver::Wanted> wanted);
+  void refuse_sources(http::Stream& stream, const Asked& asked, const Whole& first);
+  io::Task<void> serve_made(http::Stream& stream, std::unique_ptr<Asked> asked, Sources sources, Made made);
+
+  // virtual.cc
+  io::Task<void> serve_virtual(http::Stream& stream, std::unique_ptr<Asked> asked);
+  io::Task<void> serve_merged(http::Stream& stream, std::unique_ptr<Asked> asked,
+                              std::vector<const Place*> members, resolver::Merge merge);
+  io::Task<bool> serve_member(http::Stream& stream, const Asked& whole, std::unique_ptr<Asked> asked,
+                              resolver::Step step, std::string note);
+  void remember_winner(const Asked& whole, const Asked& asked, const Outcome& outcome, std::string note);
   void serve_given(http::Stream& stream, const Asked& asked, const resolver::Give& give);
 
   // rights.cc
@@ -168,6 +204,12 @@ class Handler final : public http::RequestHandler {
   void refuse_right(http::Stream& stream, const Place& place, const upstream::UpstreamHead& head);
 
   // passing.cc
+  struct Passing {
+    std::optional<upstream::Exchange> exchange;  // its head is there; else
+    Error error = Error::kConnect;
+    std::string trouble = "no server of the upstream group is up";
+  };
+  io::Task<Passing> open_pass(http::Stream& stream, const Asked& asked);
   io::Task<void> serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status);
   void relay(http::Stream& stream, const Place& place, upstream::Exchange exchange, CacheStatus status);
   fill::Origin origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const;
@@ -175,6 +217,7 @@ class Handler final : public http::RequestHandler {
 
   // files.cc
   io::Task<void> serve_file(http::Stream& stream, std::unique_ptr<Asked> asked);
+  io::Task<Outcome> find_file(const Asked& asked);
 
   // answer.cc
   void answer(http::Stream& stream, const Place& place, const Content& content);

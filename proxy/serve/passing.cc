@@ -49,7 +49,7 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
     const auto format = place.repository->format;
     origin.scope = resolver::scope_of(format, config::path_within(*place.location, asked.path.path()));
     origin.takes_tokens =
-        format == resolver::Format::kOci && place.repository->authorize != config::Authorize::kUpstream;
+        format == resolver::Format::kOci && place.authorize != config::Authorize::kUpstream;
   }
 
   const auto& set = place.conf->proxy_set_headers;
@@ -70,7 +70,7 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
     if (!value.empty() && !resolver::equals_ignoring_case(header.name, "connection"))
       origin.fields.emplace_back(header.name, std::move(value));
   }
-  const auto authorize = place.repository ? place.repository->authorize : config::Authorize::kNobody;
+  const auto authorize = place.authorize;
   // A fill of a repository is asked for alike by everybody, but for the credentials of the client it is for.
   const bool alike = place.repository && for_cache;
   const std::span<const std::string_view> allowed =
@@ -95,28 +95,34 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   return origin;
 }
 
-io::Task<void> Handler::serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status) {
-  tools_.counters.passed.fetch_add(1, std::memory_order_relaxed);
-  stream.cache_status = nginx_word(status);
-  const fill::Origin origin = origin_of(stream, *asked, false);
+// The upstream's own answer to this request; its head is there.
+io::Task<Handler::Passing> Handler::open_pass(http::Stream& stream, const Asked& asked) {
+  const fill::Origin origin = origin_of(stream, asked, false);
   const auto servers =
       fill::servers_in_order(*origin.pass->upstream, tools_.counters.passed.load(std::memory_order_relaxed));
   const bool head_only = stream.request().method == http::Method::kHead;
-  std::string trouble = "no server of the upstream group is up";
-  Error error = Error::kConnect;
+  Passing passing;
   for (const auto* server : servers) {
     fill::ExtraFields none;
     upstream::Exchange exchange = co_await tools_.asking.ask(origin, *server, head_only ? "HEAD" : "GET",
                                                              std::move(none), kPassBufferBytes);
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
     if (head) {
-      relay(stream, *asked->place, std::move(exchange), status);
-      co_return;
+      passing.exchange = std::move(exchange);
+      break;
     }
-    error = head.error();
-    trouble = exchange.detail();
+    passing.error = head.error();
+    passing.trouble = exchange.detail();
   }
-  refuse_upstream(stream, asked->place, error, trouble);
+  co_return passing;
+}
+
+io::Task<void> Handler::serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status) {
+  tools_.counters.passed.fetch_add(1, std::memory_order_relaxed);
+  stream.cache_status = nginx_word(status);
+  Passing passing = co_await open_pass(stream, *asked);
+  if (passing.exchange) co_return relay(stream, *asked->place, std::move(*passing.exchange), status);
+  refuse_upstream(stream, asked->place, passing.error, passing.trouble);
 }
 
 // The head has come: it goes out, the body follows.

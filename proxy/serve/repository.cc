@@ -26,13 +26,6 @@ std::string joined_accept(const http::Request& request) {
   return all;
 }
 
-// What stands in the cache for a document made of these, with that.
-std::string made_from(const std::vector<Digest>& sources, const std::string& made_with) {
-  std::string text = made_with;
-  for (const Digest& digest : sources) text.append(" ").append(digest.str());
-  return sha256(std::as_bytes(std::span(text))).hex().substr(0, 40);
-}
-
 }  // namespace
 
 resolver::Question Handler::question_of(const http::Stream& stream, const Asked& asked) {
@@ -42,38 +35,41 @@ resolver::Question Handler::question_of(const http::Stream& stream, const Asked&
   question.target = config::repository_target(location, stream.request().target);
   question.accept = joined_accept(stream.request());
   question.base = asked.place->public_url;
-  const config::ProxyPass& pass = *asked.place->pass;
-  question.upstream = (pass.https ? "https://" : "http://") + pass.host + config::behind_base(pass, "");
+  question.upstream = upstream_base(*asked.place);
   return question;
 }
 
 io::Task<void> Handler::serve_repository(http::Stream& stream, std::unique_ptr<Asked> asked) {
-  const resolver::Question question = question_of(stream, *asked);
-  const auto resolution = resolver::resolve(asked->place->repository->format, question);
+  if (!asked->place->members.empty()) {
+    co_await serve_virtual(stream, std::move(asked));
+    co_return;
+  }
+  resolver::Step step = co_await resolve(stream, *asked, question_of(stream, *asked));
+  co_await conclude(stream, std::move(asked), std::move(step));
+}
+
+// The step that ends the resolution, with all that it asked for on its way.
+io::Task<resolver::Step> Handler::resolve(http::Stream& stream, Asked& asked, resolver::Question question) {
+  const auto resolution = resolver::resolve(asked.place->repository->format, question);
   resolver::Input input;
   for (int i = 0; i < kMaxSteps; ++i) {
     resolver::Step step = resolution->advance(input);
     if (auto* fetch = std::get_if<resolver::Fetch>(&step)) {
-      input = co_await find_document(stream, *asked, std::move(*fetch));
+      input = co_await find_document(stream, asked, std::move(*fetch));
     } else if (auto* probe = std::get_if<resolver::Probe>(&step)) {
-      input = co_await find_fields(stream, *asked, std::move(probe->wanted));
+      input = co_await find_fields(stream, asked, std::move(probe->wanted));
     } else if (auto* recall = std::get_if<resolver::Recall>(&step)) {
-      input = co_await recall_notes(*asked, std::move(recall->name));
+      input = co_await recall_notes(asked, std::move(recall->name));
     } else {
-      co_await conclude(stream, std::move(asked), std::move(step));
-      co_return;
+      co_return step;
     }
   }
-  refuse(stream, asked->place, 500, "internal", "the request could not be resolved");
+  co_return resolver::Step(resolver::Refuse{500, "internal", "the request could not be resolved"});
 }
 
 io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Step step) {
   if (auto* serve = std::get_if<resolver::Serve>(&step)) {
-    asked->extra = std::move(serve->extra);
-    if (serve->note) co_await take_note(*asked, std::move(*serve->note));
-    if (asked->place->repository->prefetch && !serve->ahead.empty())
-      co_await bring_in(stream, *asked, std::move(serve->ahead));
-    want(*asked, std::move(serve->wanted));
+    co_await begin(stream, *asked, *serve);
     co_await serve_cached(stream, std::move(asked));
   } else if (auto* derive = std::get_if<resolver::Derive>(&step)) {
     co_await serve_derived(stream, std::move(asked), std::move(*derive));
@@ -86,6 +82,14 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
     asked->wanted.target = asked->own_target;
     co_await serve_pass(stream, std::move(asked), CacheStatus::kBypass);
   }
+}
+
+io::Task<void> Handler::begin(http::Stream& stream, Asked& asked, resolver::Serve& serve) {
+  asked.extra = std::move(serve.extra);
+  if (serve.note) co_await take_note(asked, std::move(*serve.note));
+  if (asked.place->repository->prefetch && !serve.ahead.empty())
+    co_await bring_in(stream, asked, std::move(serve.ahead));
+  want(asked, std::move(serve.wanted));
 }
 
 // Another thing that is to be had for this request.
@@ -155,9 +159,26 @@ io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked,
       whole.trouble = "the upstream does not allow it to be stored";
     }
   }
+  if (outcome.kind == Outcome::Kind::kAbsent) {
+    whole.response.status = whole.status = 404;
+    co_return whole;
+  }
+  if (whole.blob && whole.response.status == 200) {
+    std::optional<Digest> digest = whole.blob->digest();
+    if (!digest) {  // a file
+      auto hash = [blob = whole.blob] { return hash_whole(*blob, DigestAlgorithm::kSha256); };
+      digest = co_await tools_.pool.run(tools_.loop, std::move(hash));
+    }
+    if (!digest) {
+      whole.blob = nullptr;
+      whole.trouble = "it cannot be read";
+    } else {
+      whole.digest = *digest;
+    }
+  }
   whole.status = whole.blob || whole.response.status != 200 ? whole.response.status : 0;
   if (!whole.blob && outcome.kind != Outcome::Kind::kPassed) whole.status = 0;
-  if (own.wanted.only_stored) co_return whole;  // nothing to be fresh
+  if (own.wanted.only_stored || !own.place->pass) co_return whole;  // nothing to be fresh
   const std::time_t now = tools_.loop.wall_seconds();
   const int64_t left =
       resolver::freshness_lifetime(whole.response) - resolver::current_age(whole.response, now);
@@ -176,18 +197,17 @@ io::Task<resolver::Found> Handler::find_document(http::Stream& stream, Asked& as
   found.fields = whole.response.fields;
   found.trouble = whole.trouble;
   if (whole.status != 200) co_return found;
-  const auto digest = whole.blob->digest();
   const std::string type(resolver::find(whole.response.fields, "content-type"));
   const std::string kind = fetch.kind + " " + type;
-  if (digest) found.document = tools_.documents.find(*digest, kind);
+  found.document = tools_.documents.find(whole.digest, kind);
   if (found.document) co_return found;
   auto job = [blob = whole.blob, parse = std::move(fetch.parse), type]() -> resolver::Document {
     const auto content = read_whole(*blob);
     return content ? parse(std::as_bytes(std::span(*content)), type) : nullptr;
   };
   found.document = co_await tools_.pool.run(tools_.loop, std::move(job));
-  if (digest && found.document)
-    tools_.documents.keep(*digest, kind, found.document, whole.blob->length_bytes());
+  if (found.document)
+    tools_.documents.keep(whole.digest, kind, found.document, whole.blob->length_bytes());
   co_return found;
 }
 
@@ -258,7 +278,7 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
     fresh.response_time = tools_.loop.wall_seconds();
     fresh.age_seconds = resolver::age_value((*head)->fields);
     fresh.conf_lifetime_seconds = fill::lifetime_in_repository(*asked.place->conf, own.wanted.cls, status);
-    const bool alike = asked.place->repository->authorize != config::Authorize::kUpstream;
+    const bool alike = asked.place->authorize != config::Authorize::kUpstream;
     if (status == 200 || (status == 404 && alike))
       cache->put_response(own.name, fresh.encode(), std::nullopt);
     co_return answer_with(fresh);
@@ -267,77 +287,6 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
   resolver::Found nothing;
   nothing.trouble = std::move(trouble);
   co_return nothing;
-}
-
-// A document made of others: what was made before of the same ones is still right.
-io::Task<void> Handler::serve_derived(http::Stream& stream, std::unique_ptr<Asked> asked,
-                                      resolver::Derive derive) {
-  std::vector<std::shared_ptr<cache::Blob>> blobs;
-  std::vector<Digest> digests;
-  Whole first;
-  for (auto& source : derive.sources) {
-    Whole whole = co_await find_whole(stream, *asked, std::move(source));
-    const auto digest = whole.status == 200 ? whole.blob->digest() : std::nullopt;
-    if (!digest) {
-      if (first.status != 200) first = std::move(whole);
-      continue;
-    }
-    blobs.push_back(whole.blob);
-    digests.push_back(*digest);
-    if (first.status != 200) first = std::move(whole);
-  }
-  if (blobs.empty()) {
-    const bool absent = first.status == 404 || first.status == 410;
-    if (absent) co_return refuse(stream, asked->place, 404, "not-found", "the upstream has no such document");
-    if (first.status == 401 || first.status == 403)
-      co_return refuse(stream, asked->place, first.status, "upstream-refuses", first.trouble);
-    co_return refuse_upstream(stream, asked->place, Error::kBadStatus, first.trouble);
-  }
-  resolver::Wanted wanted;
-  wanted.name = derive.name;
-  want(*asked, std::move(wanted));
-  const auto cache = asked->place->cache;
-  const std::string etag = "\"" + made_from(digests, derive.made_with) + "\"";
-  Outcome outcome;
-  outcome.kind = Outcome::Kind::kStored;
-  outcome.status = CacheStatus::kHit;
-  for (const bool made : {false, true}) {
-    outcome.generation = cache->generation(asked->hash);
-    auto look = [cache, name = asked->name] { return cache->lookup(name); };
-    outcome.stored = co_await tools_.pool.run(tools_.loop, std::move(look));
-    if (outcome.stored) outcome.response = resolver::StoredResponse::decode(outcome.stored->metadata);
-    if (outcome.stored && outcome.stored->blob && outcome.response &&
-        resolver::find(outcome.response->fields, "etag") == etag) {
-      asked->settled = made;
-      // What it was made of says how long it is good, and when that was asked for.
-      const std::time_t now = tools_.loop.wall_seconds();
-      outcome.response->conf_lifetime_seconds = 365 * 86400;
-      outcome.response->request_time = outcome.response->response_time = now;
-      asked->extra.emplace_back(
-          "cache-control", "max-age=" + std::to_string(std::max<std::time_t>(0, asked->fresh_until - now)));
-      co_return serve_stored(stream, *asked, outcome);
-    }
-    if (made) break;
-    outcome.status = CacheStatus::kMiss;
-    resolver::StoredResponse response;
-    response.fields = {
-        {"content-type", derive.content_type.empty()
-                             ? std::string(resolver::find(first.response.fields, "content-type"))
-                             : derive.content_type},
-        {"etag", etag}};
-    if (resolver::varies_by_accept(asked->place->repository->format))
-      response.fields.emplace_back("vary", "accept");
-    response.request_time = response.response_time = tools_.loop.wall_seconds();
-    auto job = [cache, name = asked->name, response, blobs, make = derive.make] {
-      return make_and_store(*cache, name, response, blobs, make);
-    };
-    const MadeContent outcome_of_making = co_await tools_.pool.run(tools_.loop, std::move(job));
-    if (outcome_of_making == MadeContent::kMalformed) {
-      tools_.log_error(asked->name.text + ": the upstream's document is malformed");
-      co_return refuse(stream, asked->place, 502, "malformed-index", "the upstream's document is malformed");
-    }
-  }
-  refuse(stream, asked->place, 503, "no-storage", "what was made for this request could not be stored");
 }
 
 void Handler::serve_given(http::Stream& stream, const Asked& asked, const resolver::Give& give) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "proxy/config/routing.h"
+
 namespace entrepot::serve {
 
 namespace {
@@ -25,6 +27,11 @@ std::string public_url_of(const config::Server& server, const config::Location& 
 
 }  // namespace
 
+std::string upstream_base(const Place& place) {
+  if (!place.pass) return "http://local.invalid";  // a directory: its documents name files by their paths
+  return (place.pass->https ? "https://" : "http://") + place.pass->host + config::behind_base(*place.pass, "");
+}
+
 Site::Site(std::shared_ptr<const config::Config> config, const SharedResources& resources,
            std::vector<std::string> listen_addresses)
     : config_(std::move(config)), listen_addresses_(std::move(listen_addresses)) {
@@ -40,13 +47,22 @@ Place Site::make_place(const config::Server& server, const config::Location* loc
   Place place;
   place.server = &server;
   place.location = location;
-  const config::Repository* repository = location ? location->repository.get() : nullptr;
-  const config::Shared& own = location ? location->shared : server.shared;
-  place.conf = repository ? &repository->shared : &own;
-  place.repository = repository;
-  if (repository) place.public_url = public_url_of(server, *location);
+  if (location && location->repository) place.public_url = public_url_of(server, *location);
   if (location && location->return_) place.return_ = &*location->return_;
   if (server.return_) place.return_ = &*server.return_;
+  settle(place, location ? location->repository.get() : nullptr, resources);
+  const config::Shared& own = location ? location->shared : server.shared;
+  for (const auto& log : own.access_logs)
+    place.logs.push_back({resources.access_logs.at(log.path), log.format.get()});
+  return place;
+}
+
+// Where what is asked here comes from, and where it is kept.
+void Site::settle(Place& place, const config::Repository* repository, const SharedResources& resources) const {
+  const config::Location* location = place.location;
+  const config::Shared& own = location ? location->shared : place.server->shared;
+  place.repository = repository;
+  place.conf = repository ? &repository->shared : &own;
   const std::optional<config::ProxyPass> none;
   const auto& pass = repository ? repository->proxy_pass : location ? location->proxy_pass : none;
   if (pass) {
@@ -55,13 +71,22 @@ Place Site::make_place(const config::Server& server, const config::Location* loc
     place.root = repository ? repository->root : own.root;
   }
   const auto& zone = place.conf->proxy_cache ? place.conf->proxy_cache : own.proxy_cache;
-  if (place.pass && zone) {
+  if ((place.pass || repository) && zone) {
     place.cache = resources.caches.at(zone->name);
     place.space = repository ? "repository:" + repository->name : "zone:" + zone->name;
   }
-  for (const auto& log : own.access_logs)
-    place.logs.push_back({resources.access_logs.at(log.path), log.format.get()});
-  return place;
+  if (!repository) return;
+  place.authorize = repository->authorize;
+  for (const auto& member : repository->members) {
+    Place& made = place.members.emplace_back();
+    made.server = place.server;
+    made.location = place.location;
+    made.public_url = place.public_url;
+    settle(made, member.get(), resources);
+    if (!made.cache) made.cache = place.cache;
+    made.space = "repository:" + member->name;
+    made.authorize = place.authorize = config::Authorize::kEdge;
+  }
 }
 
 const Place& Site::find(uintptr_t listener, std::string_view host, std::string_view path) const {

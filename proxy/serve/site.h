@@ -25,6 +25,9 @@ struct Place {
   const config::ProxyPass* pass = nullptr;  // proxy_pass, its own or its repository's
   std::string root;                         // files are served from here, where not empty
   const config::Repository* repository = nullptr;
+  // Who decides here what a client may have. What clients of a virtual repository send is never passed on.
+  config::Authorize authorize = config::Authorize::kNobody;
+  std::vector<Place> members;           // of a virtual repository, in its order
   std::string public_url;               // where clients find the repository; no slash at its end
   std::shared_ptr<cache::Cache> cache;  // null: nothing is stored
   std::string space;                    // of its names in the cache
@@ -34,6 +37,9 @@ struct Place {
   };
   std::vector<Log> logs;
 };
+
+// Where a repository's upstream is, as its documents' URLs are told: without a slash at its end.
+std::string upstream_base(const Place& place);
 
 // Caches and log files are shared by all workers and by successive Sites.
 struct SharedResources {
@@ -55,6 +61,7 @@ class Site {
  private:
   Place make_place(const config::Server& server, const config::Location* location,
                    const SharedResources& resources) const;
+  void settle(Place& place, const config::Repository* repository, const SharedResources& resources) const;
 
   std::shared_ptr<const config::Config> config_;
   std::vector<std::string> listen_addresses_;

@@ -16,41 +16,6 @@ namespace {
 
 constexpr size_t kMaxOpen = 1024;
 
-// A plain file as a Blob: all there, nothing known of its digest.
-class PlainFile final : public cache::Blob {
- public:
-  PlainFile(int fd, uint64_t length) : fd_(fd), length_(length) {}
-  ~PlainFile() override { ::close(fd_); }
-  cache::BlobState state() const noexcept override { return cache::BlobState::kAssembled; }
-  uint64_t length_bytes() const noexcept override { return length_; }
-  std::optional<Digest> digest() const noexcept override { return std::nullopt; }
-  uint64_t readable_end(uint64_t offset) const noexcept override {
-    return offset < length_ ? length_ : offset;
-  }
-  bool has_checksum(uint64_t) const noexcept override { return false; }
-  bool verify_chunk(uint64_t, std::span<const std::byte>) const noexcept override { return true; }
-
-  Result<void> read(uint64_t chunk, size_t from, std::span<std::byte> out,
-                    cache::ReadWait wait) const noexcept override {
-    size_t done = 0;
-    while (done < out.size()) {
-      const iovec room{out.data() + done, out.size() - done};
-      const auto offset = static_cast<off_t>(chunk * cache::kChunkBytes + from + done);
-      ssize_t n = ::preadv2(fd_, &room, 1, offset, wait == cache::ReadWait::kNever ? RWF_NOWAIT : 0);
-      if (n < 0 && errno == EOPNOTSUPP) n = ::preadv2(fd_, &room, 1, offset, 0);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return errno == EAGAIN ? Error::kWouldBlock : Error::kIo;
-      if (n == 0) return Error::kCorrupt;  // truncated since it was opened
-      done += static_cast<size_t>(n);
-    }
-    return {};
-  }
-
- private:
-  const int fd_;
-  const uint64_t length_;
-};
-
 int64_t nanoseconds(const timespec& t) { return static_cast<int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec; }
 
 // openat2(2) keeps the whole path, links included, below the root.
@@ -70,6 +35,34 @@ int open_beneath(const std::string& root, const std::string& path) {
 }
 
 }  // namespace
+
+PlainFile::~PlainFile() { ::close(fd_); }
+
+std::optional<Digest> PlainFile::digest() const noexcept {
+  std::lock_guard lock(mutex_);
+  return digest_;
+}
+
+void PlainFile::set_digest(const Digest& sha256) noexcept {
+  std::lock_guard lock(mutex_);
+  digest_ = sha256;
+}
+
+Result<void> PlainFile::read(uint64_t chunk, size_t from, std::span<std::byte> out,
+                             cache::ReadWait wait) const noexcept {
+  size_t done = 0;
+  while (done < out.size()) {
+    const iovec room{out.data() + done, out.size() - done};
+    const auto offset = static_cast<off_t>(chunk * cache::kChunkBytes + from + done);
+    ssize_t n = ::preadv2(fd_, &room, 1, offset, wait == cache::ReadWait::kNever ? RWF_NOWAIT : 0);
+    if (n < 0 && errno == EOPNOTSUPP) n = ::preadv2(fd_, &room, 1, offset, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno == EAGAIN ? Error::kWouldBlock : Error::kIo;
+    if (n == 0) return Error::kCorrupt;  // truncated since it was opened
+    done += static_cast<size_t>(n);
+  }
+  return {};
+}
 
 StaticFiles::Opened StaticFiles::open(const std::string& root, const std::string& path) {
   const int fd = open_beneath(root, path);
@@ -106,6 +99,7 @@ StaticFiles::Opened StaticFiles::open(const std::string& root, const std::string
   std::snprintf(etag, sizeof(etag), "\"%llx-%llx-%llx\"", static_cast<unsigned long long>(entry.modified_ns),
                 static_cast<unsigned long long>(entry.inode), static_cast<unsigned long long>(entry.size));
   file->etag = etag;
+  file->identity = file->etag + " " + std::to_string(entry.changed_ns) + " " + std::to_string(entry.device);
   entry.file = file;
   known = entry;
   if (open_.size() > kMaxOpen)

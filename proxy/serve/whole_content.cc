@@ -1,68 +1,115 @@
 #include "proxy/serve/whole_content.h"
 
-#include <chrono>
-#include <thread>
+#include <algorithm>
 
 namespace entrepot::serve {
 
-std::optional<std::string> read_whole(const cache::Blob& blob) {
-  const uint64_t length = blob.length_bytes();
-  if (length > kMaxDocumentBytes) return std::nullopt;
-  std::string content(length, '\0');
-  for (uint64_t chunk = 0; chunk * cache::kChunkBytes < length; ++chunk) {
-    const std::span<std::byte> part(reinterpret_cast<std::byte*>(content.data()) + chunk * cache::kChunkBytes,
-                                    cache::chunk_size_bytes(length, chunk));
-    if (!blob.read(chunk, 0, part, cache::ReadWait::kDisk)) return std::nullopt;
-    if (blob.has_checksum(chunk) && !blob.verify_chunk(chunk, part)) return std::nullopt;
-  }
-  return content;
-}
-
 namespace {
 
-using std::chrono::milliseconds;
-
-// Somebody else stores the same: until that is done, but not for ever.
-bool wait_for(const cache::Fill& fill) {
-  for (int i = 0; i < 1000; ++i) {
-    const auto phase = fill.phase();
-    if (phase != cache::FillPhase::kHead && phase != cache::FillPhase::kBody)
-      return phase == cache::FillPhase::kComplete;
-    std::this_thread::sleep_for(milliseconds(5));
+// What is in memory and nowhere else.
+class MemoryBlob final : public cache::Blob {
+ public:
+  explicit MemoryBlob(std::string content) : content_(std::move(content)) {}
+  cache::BlobState state() const noexcept override { return cache::BlobState::kAssembled; }
+  uint64_t length_bytes() const noexcept override { return content_.size(); }
+  std::optional<Digest> digest() const noexcept override { return std::nullopt; }
+  uint64_t readable_end(uint64_t offset) const noexcept override {
+    return std::max<uint64_t>(offset, content_.size());
   }
-  return false;
-}
-
-bool store(cache::Cache& cache, const cache::Name& name, const std::string& metadata,
-           const std::string& content) {
-  const auto claimed = cache.claim(name, false);
-  if (!claimed.leader) return wait_for(*claimed.fill);
-  cache::Fill& fill = *claimed.fill;
-  auto begun = fill.set_head({metadata, content.size(), std::nullopt, {}});
-  if (begun) begun = fill.write(0, std::as_bytes(std::span(content)));
-  if (!begun) {
-    fill.fail(begun.error(), "a document that was made could not be stored");
-    return false;
+  Result<void> read(uint64_t chunk, size_t from, std::span<std::byte> out,
+                    cache::ReadWait) const noexcept override {
+    const auto bytes = std::as_bytes(std::span(content_)).subspan(chunk * cache::kChunkBytes + from);
+    std::copy_n(bytes.begin(), out.size(), out.begin());
+    return {};
   }
-  return static_cast<bool>(fill.finish());
+  bool has_checksum(uint64_t) const noexcept override { return false; }
+  bool verify_chunk(uint64_t, std::span<const std::byte>) const noexcept override { return true; }
+  std::span<const std::byte> inline_bytes() const noexcept override {
+    return std::as_bytes(std::span(content_));
+  }
+
+ private:
+  const std::string content_;
+};
+
+// Calls take(bytes) for each chunk in order. False: one cannot be read, or is rotten.
+template <typename Take>
+bool read_chunks(const cache::Blob& blob, const Take& take) {
+  const uint64_t length = blob.length_bytes();
+  std::vector<std::byte> room(std::min<uint64_t>(length, cache::kChunkBytes));
+  for (uint64_t chunk = 0; chunk * cache::kChunkBytes < length; ++chunk) {
+    const std::span<std::byte> part(room.data(), cache::chunk_size_bytes(length, chunk));
+    if (!blob.read(chunk, 0, part, cache::ReadWait::kDisk)) return false;
+    if (blob.has_checksum(chunk) && !blob.verify_chunk(chunk, part)) return false;
+    take(std::span<const std::byte>(part));
+  }
+  return true;
 }
 
 }  // namespace
 
-MadeContent make_and_store(cache::Cache& cache, const cache::Name& name, resolver::StoredResponse response,
-                           const std::vector<std::shared_ptr<cache::Blob>>& sources,
-                           const resolver::Make& make) {
+std::optional<std::string> read_whole(const cache::Blob& blob) {
+  if (blob.length_bytes() > kMaxDocumentBytes) return std::nullopt;
+  std::string content;
+  content.reserve(blob.length_bytes());
+  const auto append = [&content](std::span<const std::byte> part) {
+    content.append(reinterpret_cast<const char*>(part.data()), part.size());
+  };
+  if (!read_chunks(blob, append)) return std::nullopt;
+  return content;
+}
+
+std::optional<std::vector<std::string>> read_all(const Blobs& blobs) {
   std::vector<std::string> contents;
-  for (const auto& source : sources) {
-    auto content = read_whole(*source);
-    if (!content) return MadeContent::kMalformed;
+  for (const auto& blob : blobs) {
+    auto content = read_whole(*blob);
+    if (!content) return std::nullopt;
     contents.push_back(std::move(*content));
   }
-  const std::vector<std::string_view> views(contents.begin(), contents.end());
-  const auto made = make(views);
-  if (!made) return MadeContent::kMalformed;
-  response.length_bytes = made->size();
-  return store(cache, name, response.encode(), *made) ? MadeContent::kStored : MadeContent::kNotStored;
+  return contents;
+}
+
+std::optional<Digest> hash_whole(const cache::Blob& blob, DigestAlgorithm algorithm) {
+  if (blob.length_bytes() == cache::kUnknownLength) return std::nullopt;
+  Hasher hasher(algorithm);
+  if (!read_chunks(blob, [&hasher](std::span<const std::byte> part) { hasher.update(part); }))
+    return std::nullopt;
+  return hasher.finish();
+}
+
+std::optional<std::string> make_content(const resolver::Derive& derive, const Blobs& sources) {
+  if (derive.checksum) {
+    const auto digest = hash_whole(*sources.front(), *derive.checksum);
+    return digest ? std::optional(digest->hex()) : std::nullopt;
+  }
+  const auto contents = read_all(sources);
+  if (!contents) return std::nullopt;
+  const std::vector<std::string_view> views(contents->begin(), contents->end());
+  return derive.make(views);
+}
+
+std::optional<std::string> make_content(const resolver::Derive& derive, std::string_view source) {
+  if (!derive.checksum) return derive.make(std::span(&source, 1));
+  Hasher hasher(*derive.checksum);
+  hasher.update(std::as_bytes(std::span(source)));
+  return hasher.finish().hex();
+}
+
+std::shared_ptr<cache::Blob> store_content(cache::Cache& cache, const cache::Name& name,
+                                           resolver::StoredResponse response, std::string content) {
+  response.length_bytes = content.size();
+  const auto claimed = cache.claim(name, false);
+  if (claimed.leader) {
+    cache::Fill& fill = *claimed.fill;
+    auto stored = fill.set_head({response.encode(), content.size(), std::nullopt, {}});
+    if (stored) stored = fill.write(0, std::as_bytes(std::span(content)));
+    if (!stored) {
+      fill.fail(stored.error(), "what was made could not be stored");
+    } else if (fill.finish()) {
+      return fill.blob();
+    }
+  }
+  return std::make_shared<MemoryBlob>(std::move(content));
 }
 
 }  // namespace entrepot::serve

@@ -56,12 +56,6 @@ std::string escaped_path(std::string_view path) {
   return escaped;
 }
 
-std::string checksum(DigestAlgorithm algorithm, std::string_view content) {
-  Hasher hasher(algorithm);
-  hasher.update(std::as_bytes(std::span(content)));
-  return hasher.finish().hex();
-}
-
 class MavenResolution final : public Resolution {
  public:
   explicit MavenResolution(const Question& question) : question_(question) {
@@ -179,9 +173,7 @@ class MavenResolution final : public Resolution {
     derive.name = wanted.name + "." + path_.sidecar + " made here";
     derive.sources.push_back(std::move(wanted));
     derive.content_type = "text/plain";
-    derive.make = [algorithm = *sidecar_](std::span<const std::string_view> contents) {
-      return std::optional(checksum(algorithm, contents[0]));
-    };
+    derive.checksum = sidecar_;
     return derive;
   }
 

@@ -103,5 +103,26 @@ TEST(Resolution, FormatsAndClassesHaveNames) {
   EXPECT_EQ(to_string(Class::kPass), "pass");
 }
 
+TEST(GenericResolution, ASidecarIsTheUpstreamsAndMadeHereWhereItHasNone) {
+  Question question;
+  question.path = question.target = "/a/thing.tar.gz.sha256";
+  for (const int status : {200, 404, 503}) {
+    const auto resolution = resolve(Format::kGeneric, question);
+    Step step = resolution->advance({});
+    EXPECT_EQ(std::get<Fetch>(step).wanted.target, "/a/thing.tar.gz.sha256");
+    Found found;
+    found.status = status;
+    step = resolution->advance(found);
+    if (status != 404) {
+      EXPECT_EQ(std::get<Serve>(step).wanted.target, "/a/thing.tar.gz.sha256");
+      continue;
+    }
+    const Derive& derive = std::get<Derive>(step);
+    EXPECT_EQ(derive.checksum, DigestAlgorithm::kSha256);
+    ASSERT_EQ(derive.sources.size(), 1u);
+    EXPECT_EQ(derive.sources[0].target, "/a/thing.tar.gz");
+  }
+}
+
 }  // namespace
 }  // namespace entrepot::resolver

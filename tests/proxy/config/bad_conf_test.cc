@@ -406,7 +406,7 @@ TEST_F(BadConf, MessagesAndPlaces) {
       // repositories
       {"http { repository |a { root /srv; } }", "no \"format\" in repository \"a\""},
       {"http { repository |a { format generic; } }",
-       "neither \"root\" nor \"proxy_pass\" in repository \"a\""},
+       "neither \"root\" nor \"proxy_pass\" nor \"members\" in repository \"a\""},
       {"http { repository |a { format generic; root /srv; proxy_pass http://b; } }",
        "both \"root\" and \"proxy_pass\" in repository \"a\""},
       {"http { repository a { format |floppy; } }", "unknown format \"floppy\""},

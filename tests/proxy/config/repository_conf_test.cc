@@ -65,5 +65,61 @@ TEST_F(RepositoryConf, CredentialsOfARepositoryAreReadFromAFileOfItsOwners) {
   EXPECT_EQ(credentials("header X-JFrog-Art-Api  abc def\r\n")->value, "abc def");
 }
 
+constexpr const char* kMembers =
+    "repository ours { format pypi; root /srv; } repository public { format pypi; proxy_pass https://a; } ";
+
+TEST_F(RepositoryConf, MembersAndRoutesOfAVirtualRepository) {
+  const auto config = good_http(std::string("repository all { format pypi; members ours public; "
+                                            "route Ours_* ours; route * public ours; } ") +
+                                kMembers);
+  const Repository& all = *config->repositories.at(0);
+  ASSERT_EQ(all.members.size(), 2u);
+  EXPECT_EQ(all.members[0]->name, "ours");
+  EXPECT_EQ(all.members[1]->name, "public");
+  ASSERT_EQ(all.routes.size(), 2u);
+  EXPECT_EQ(all.routes[0].pattern, "ours-*");
+  EXPECT_EQ(all.routes[0].members, std::vector<const Repository*>{all.members[0].get()});
+  EXPECT_EQ(all.routes[1].members, (std::vector<const Repository*>{all.members[1].get(), all.members[0].get()}));
+}
+
+TEST_F(RepositoryConf, AVirtualRepositoryOfWhatCannotBeOneIsRefused) {
+  const struct {
+    std::string repository, message;
+  } kMistakes[] = {
+      {"format pypi; members nobody;", "unknown repository \"nobody\""},
+      {"format npm; members ours;", "member \"ours\" of repository \"all\" is of format pypi"},
+      {"format pypi; members ours ours;", "member \"ours\" of repository \"all\" stands there twice"},
+      {"format pypi; members ours; route x public;", "\"public\" is no member of repository \"all\""},
+      {"format pypi; members guarded;",
+       "member \"guarded\" of repository \"all\" has \"authorize edge\", and the repository has not"},
+      {"format pypi; members theirs;", "member \"theirs\" of repository \"all\" has \"authorize upstream\""},
+      {"format pypi; members some;", "member \"some\" of repository \"all\" is virtual itself"},
+      {"format pypi; members ours; root /srv;", "both \"members\" and \"root\" in repository \"all\""},
+      {"format pypi; members ours; proxy_pass http://b;",
+       "both \"members\" and \"proxy_pass\" in repository \"all\""},
+      {"format pypi; members ours; file_hosts b;", "\"file_hosts\" beside \"members\" in repository \"all\""},
+      {"format pypi; route x ours;", "\"route\" without \"members\" in repository \"all\""},
+      {"format apt; members ours;", "\"members\" in repository \"all\" of format apt"},
+  };
+  const std::string others =
+      "repository guarded { format pypi; proxy_pass http://b; authorize edge; } "
+      "repository theirs { format pypi; proxy_pass http://b; authorize upstream; } "
+      "repository some { format pypi; members ours; } ";
+  for (const auto& mistake : kMistakes) {
+    const ParseResult result =
+        parse_conf("http { " + (kMembers + others) + "repository all { " + mistake.repository + " } }");
+    ASSERT_TRUE(result.error) << mistake.repository;
+    EXPECT_EQ(result.error->message, mistake.message);
+  }
+}
+
+TEST_F(RepositoryConf, AVirtualRepositoryIsHadThroughACache) {
+  const ParseResult result = parse_conf(std::string("http { ") + kMembers +
+                                        "repository all { format pypi; members ours; } "
+                                        "server { location / { repository all; } } }");
+  ASSERT_TRUE(result.error);
+  EXPECT_EQ(result.error->message, "repository \"all\" of format pypi has no \"proxy_cache\"");
+}
+
 }  // namespace
 }  // namespace entrepot::config

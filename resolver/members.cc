@@ -1,0 +1,87 @@
+#include "resolver/members.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "resolver/digests.h"
+#include "resolver/formats/maven_metadata.h"
+#include "resolver/formats/maven_path.h"
+#include "resolver/formats/npm_packument.h"
+#include "resolver/formats/npm_path.h"
+#include "resolver/formats/pypi_page.h"
+#include "resolver/formats/pypi_path.h"
+#include "resolver/resolution.h"
+
+namespace entrepot::resolver {
+
+namespace {
+
+std::optional<std::string> merge_metadata(std::span<const std::string_view> in_order) {
+  std::vector<MavenMetadata> read;
+  for (const auto content : in_order) {
+    auto metadata = parse_maven_metadata(std::as_bytes(std::span(content)));
+    if (!metadata) return std::nullopt;
+    read.push_back(std::move(*metadata));
+  }
+  return write_maven_metadata(merge_maven_metadata(read));
+}
+
+std::optional<std::string> merge_pages(std::span<const std::string_view> in_order) {
+  return merge_pypi_pages(in_order, false);
+}
+
+}  // namespace
+
+std::string routed_name(Format format, const std::string& path) {
+  if (format != Format::kMaven) return scope_of(format, path);
+  std::string name = path.substr(1);
+  std::replace(name.begin(), name.end(), '/', '.');
+  return name;
+}
+
+std::string route_pattern(Format format, const std::string& pattern) {
+  if (format != Format::kPypi) return pattern;
+  std::string normalised;
+  for (size_t begin = 0; begin <= pattern.size();) {  // between the stars, which are none of a name
+    const size_t star = std::min(pattern.find('*', begin), pattern.size());
+    normalised += normalise_pypi_name(std::string_view(pattern).substr(begin, star - begin));
+    if (star < pattern.size()) normalised.push_back('*');
+    begin = star + 1;
+  }
+  return normalised;
+}
+
+std::string winner_key(Format format, const std::string& path) {
+  switch (format) {
+    case Format::kOci:
+      return digest_in_path(path) ? scope_of(format, path) : "";
+    case Format::kNpm:
+      return parse_npm_path(path).kind == NpmPath::Kind::kTarball ? path : "";
+    case Format::kPypi: {
+      const auto kind = parse_pypi_path(path).kind;
+      return kind == PypiPath::Kind::kFile || kind == PypiPath::Kind::kMetadata ? path : "";
+    }
+    case Format::kMaven: {
+      const MavenPath maven = parse_maven_path(path);
+      const std::string& version = maven.file_version;
+      const bool lasts = maven.kind == MavenPath::Kind::kArtifact && !version.starts_with('[') &&
+                         version != "LATEST" && version != "RELEASE" && !version.ends_with("-SNAPSHOT");
+      if (!lasts) return "";
+      return path.substr(0, path.size() - (maven.sidecar.empty() ? 0 : maven.sidecar.size() + 1));
+    }
+    default:
+      return digest_in_path(path) ? path : "";
+  }
+}
+
+std::optional<Merge> merge_of(Format format, const std::string& path) {
+  if (format == Format::kNpm && parse_npm_path(path).kind == NpmPath::Kind::kPackument)
+    return Merge{Merge::Of::kDerived, merge_npm_packuments, true};
+  if (format == Format::kPypi && parse_pypi_path(path).kind == PypiPath::Kind::kPage)
+    return Merge{Merge::Of::kDerived, merge_pages, false};
+  if (format == Format::kMaven && parse_maven_path(path).kind == MavenPath::Kind::kMetadata)
+    return Merge{Merge::Of::kContents, merge_metadata, true};
+  return std::nullopt;
+}
+
+}  // namespace entrepot::resolver
