@@ -305,6 +305,8 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
       sum([](C c) -> auto& { return c.fills.merged; }));
   add("entrepot_fill_resumes_total", "Times a fill went on after its upstream broke off.", false,
       sum([](C c) -> auto& { return c.fills.resumes; }));
+  add("entrepot_pins_replaced_total", "Versions whose bytes an index has replaced by others.", false,
+      sum([](C c) -> auto& { return c.handler.pins_replaced; }));
   add("entrepot_digest_mismatches_total", "Fills whose bytes were not the promised ones.", false,
       sum([](C c) -> auto& { return c.fills.digest_mismatches; }));
   add("entrepot_validations_total", "Stored responses confirmed by a 304.", false,

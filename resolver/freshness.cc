@@ -107,6 +107,16 @@ bool is_fresh(const StoredResponse& response, std::time_t now) {
   return freshness_lifetime(response) > current_age(response, now);
 }
 
+bool forbids_stale(const StoredResponse& response) {
+  const CacheControl said = control_of(response);
+  return said.must_revalidate || said.proxy_revalidate || said.no_cache;
+}
+
+int64_t stale_while_revalidate(const StoredResponse& response) {
+  if (forbids_stale(response)) return -1;
+  return control_of(response).stale_while_revalidate.value_or(-1);
+}
+
 bool is_immutable(const StoredResponse& response) { return control_of(response).immutable; }
 
 std::string_view to_string(NotStored reason) noexcept {

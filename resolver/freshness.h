@@ -26,6 +26,12 @@ int64_t current_age(const StoredResponse& response, std::time_t now);
 // freshness_lifetime > current_age.
 bool is_fresh(const StoredResponse& response, std::time_t now);
 
+// Seconds for which it may still be served once it is stale, while it is validated behind (RFC 5861 3).
+// Negative: it says nothing of it, or forbids it (must-revalidate, no-cache).
+int64_t stale_while_revalidate(const StoredResponse& response);
+// Does it forbid to be served stale, whatever the conf says? Source: RFC 9111 5.2.2.2, 5.2.2.4, 5.2.2.8.
+bool forbids_stale(const StoredResponse& response);
+
 // While it is fresh, even a client that reloads is answered without validation (RFC 8246). The digest
 // in a URL says the same, but that is the class's business, not the response's.
 bool is_immutable(const StoredResponse& response);

@@ -90,6 +90,7 @@ struct Shared {
   std::vector<AccessLog> access_logs;  // empty: off, which is also the default
   std::vector<SetHeader> proxy_set_headers;
   milliseconds proxy_connect_timeout{60'000}, proxy_read_timeout{60'000};
+  milliseconds proxy_assumed_offline{0};       // after a server gave no answer; 0: it is asked again at once
   bool proxy_ssl_verify = true;
   std::string proxy_ssl_trusted_certificate;
   Place proxy_ssl_trusted_certificate_place;
@@ -136,7 +137,8 @@ struct Repository {
   std::vector<std::string> file_hosts;
   Authorize authorize = Authorize::kNobody;
   std::optional<Credentials> credentials;
-  bool prefetch = false;  // what a manifest names is brought in before it is asked for
+  bool prefetch = false;           // what a manifest names is brought in before it is asked for
+  bool background_update = false;  // what is stale is served, and had anew behind
   Shared shared;
 };
 

@@ -148,6 +148,10 @@ Failure proxy_read_timeout(Scope& scope, const Directive& directive) {
   return read_time(scope, directive, scope.shared().proxy_read_timeout);
 }
 
+Failure proxy_assumed_offline(Scope& scope, const Directive& directive) {
+  return read_time(scope, directive, scope.shared().proxy_assumed_offline);
+}
+
 Failure proxy_ssl_verify(Scope& scope, const Directive& directive) {
   return read_flag(scope, directive, scope.shared().proxy_ssl_verify);
 }

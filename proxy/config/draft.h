@@ -57,7 +57,7 @@ struct SharedDraft {
   std::vector<LogDraft> access_logs;
   bool access_log_off = false;  // silences the logs beside it
   std::vector<SetHeader> proxy_set_headers;
-  std::optional<milliseconds> proxy_connect_timeout, proxy_read_timeout;
+  std::optional<milliseconds> proxy_connect_timeout, proxy_read_timeout, proxy_assumed_offline;
   std::optional<milliseconds> keepalive_timeout, client_header_timeout, send_timeout;
   std::optional<bool> proxy_ssl_verify;
   std::optional<FileDraft> proxy_ssl_trusted_certificate;
@@ -106,7 +106,7 @@ struct RepositoryDraft {
   Reference where;
   std::optional<Format> format;
   std::vector<std::string> file_hosts;
-  std::optional<bool> prefetch;
+  std::optional<bool> prefetch, background_update;
   Authorize authorize = Authorize::kNobody;
   std::optional<Credentials> credentials;
   std::optional<PassDraft> pass;
@@ -192,10 +192,10 @@ Setter root, return_, add_header, access_log, log_format, keepalive_timeout, cli
     send_timeout, types, default_type;
 // directives_proxy.cc
 Setter upstream, upstream_server, keepalive, proxy_pass, proxy_set_header, proxy_connect_timeout,
-    proxy_read_timeout, proxy_ssl_verify, proxy_ssl_trusted_certificate;
+    proxy_read_timeout, proxy_assumed_offline, proxy_ssl_verify, proxy_ssl_trusted_certificate;
 // directives_repository.cc
 Setter repository, format, file_hosts, prefetch, public_url, authorize, proxy_credentials, members,
-    route;
+    route, proxy_cache_background_update;
 // directives_cache.cc
 Setter proxy_cache_path, proxy_cache, proxy_cache_key, proxy_cache_valid, slice, proxy_cache_lock;
 

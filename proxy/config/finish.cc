@@ -34,6 +34,7 @@ void inherit(SharedDraft& own, const SharedDraft& from) {
   inherit(own.proxy_set_headers, from.proxy_set_headers);
   inherit(own.proxy_connect_timeout, from.proxy_connect_timeout);
   inherit(own.proxy_read_timeout, from.proxy_read_timeout);
+  inherit(own.proxy_assumed_offline, from.proxy_assumed_offline);
   inherit(own.keepalive_timeout, from.keepalive_timeout);
   inherit(own.client_header_timeout, from.client_header_timeout);
   inherit(own.send_timeout, from.send_timeout);
@@ -94,6 +95,7 @@ class Finisher {
     out.proxy_set_headers = draft.proxy_set_headers;
     out.proxy_connect_timeout = draft.proxy_connect_timeout.value_or(out.proxy_connect_timeout);
     out.proxy_read_timeout = draft.proxy_read_timeout.value_or(out.proxy_read_timeout);
+    out.proxy_assumed_offline = draft.proxy_assumed_offline.value_or(out.proxy_assumed_offline);
     out.keepalive_timeout = draft.keepalive_timeout.value_or(out.keepalive_timeout);
     out.client_header_timeout = draft.client_header_timeout.value_or(out.client_header_timeout);
     out.send_timeout = draft.send_timeout.value_or(out.send_timeout);
@@ -156,6 +158,7 @@ class Finisher {
     repository->authorize = draft.authorize;
     repository->credentials = draft.credentials;
     repository->prefetch = draft.prefetch.value_or(false);
+    repository->background_update = draft.background_update.value_or(false);
     repository->root = draft.shared.root.value_or("");  // before it could inherit one
     if (auto failed = find_upstream(draft.pass, repository->proxy_pass)) return failed;
     inherit(draft.shared, draft_.http);
@@ -281,6 +284,7 @@ class Finisher {
     }
     if (auto failed = make_shared_part(draft.shared, location.shared)) return failed;
     if (auto failed = check_resolvable(draft, location)) return failed;
+    if (auto failed = check_public_url(draft, location, server)) return failed;
     server.locations.push_back(std::move(location));
     return std::nullopt;
   }
@@ -295,6 +299,23 @@ class Finisher {
                         fmt::format("repository \"{}\" of format {} has no \"proxy_cache\"", repository->name,
                                     resolver::to_string(repository->format)),
                         "proxy_cache ZONE; in the repository, or above it");
+  }
+
+  // Documents that are rewritten tell clients where to go on.
+  Failure check_public_url(const LocationDraft& draft, const Location& location, const Server& server) {
+    const Repository* repository = location.repository.get();
+    const bool rewrites =
+        repository && (repository->format == Format::kNpm || repository->format == Format::kPypi);
+    if (!rewrites || !location.public_url.empty()) return std::nullopt;
+    const std::string address = server.listens.front().address;
+    const std::string name = server.names.empty() ? "" : server.names.front();
+    const bool by_name = name.find('.') != 0 && name.find_first_of("*_~") == std::string::npos && !name.empty();
+    const bool by_address = name.empty() && !address.starts_with("0.0.0.0:") && !address.starts_with("[::]:") &&
+                            !address.starts_with("unix:");
+    if (by_name || by_address) return std::nullopt;
+    return draft_.error(*draft.repository,
+                        fmt::format("where clients find repository \"{}\" is not known", repository->name),
+                        "public_url https://HOST[:PORT]/PATH; in the location, or a server_name");
   }
 
   // What is said of one address in several servers must agree: it is one socket.

@@ -69,6 +69,29 @@ bool follow(const Origin& origin, std::string_view location, upstream::UpstreamR
 
 }  // namespace
 
+std::string Asking::server_key(const Origin& origin, const config::UpstreamServer& server) {
+  return origin.pass->host + " " + server.address;
+}
+
+std::vector<const config::UpstreamServer*> Asking::servers(const Origin& origin, size_t turn) const {
+  auto servers = servers_in_order(*origin.pass->upstream, turn);
+  if (offline_until_.empty() || !origin.url.empty()) return servers;
+  std::erase_if(servers, [&](const config::UpstreamServer* server) {
+    const auto known = offline_until_.find(server_key(origin, *server));
+    return known != offline_until_.end() && io::Clock::now() < known->second;
+  });
+  return servers;
+}
+
+void Asking::note_answer(const Origin& origin, const config::UpstreamServer& server, Result<void> answer) {
+  if (origin.conf->proxy_assumed_offline.count() == 0 || !origin.url.empty()) return;
+  if (answer) {
+    if (!offline_until_.empty()) offline_until_.erase(server_key(origin, server));
+  } else if (answer.error() != Error::kCancelled) {
+    offline_until_[server_key(origin, server)] = io::Clock::now() + origin.conf->proxy_assumed_offline;
+  }
+}
+
 io::Task<upstream::Exchange> Asking::ask(const Origin& origin, const config::UpstreamServer& server,
                                          std::string_view method, ExtraFields extra,
                                          size_t buffer_limit_bytes) {
@@ -91,6 +114,7 @@ io::Task<upstream::Exchange> Asking::ask(const Origin& origin, const config::Ups
   while (true) {
     upstream::Exchange exchange = client_.start(request);
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
+    if (redirects == 0) note_answer(origin, server, head ? Result<void>() : head.error());
     if (!head || !repository || !origin.follows) co_return exchange;
     const int status = (*head)->status;
     if (status == 401 && at_home && redirects == 0 && !asked_for_token && !for_client &&

@@ -20,6 +20,10 @@ class Asking {
  public:
   Asking(io::Loop& loop, upstream::Client& client) : loop_(loop), client_(client) {}
 
+  // The servers of the origin's group in the order in which to try them, but for those that are assumed
+  // offline: they gave no answer within the last `proxy_assumed_offline`. `turn` rotates.
+  std::vector<const config::UpstreamServer*> servers(const Origin& origin, size_t turn) const;
+
   // The exchange that ends it: its head() answers at once. `buffer_limit_bytes` 0: the client's default.
   // REQUIRES: `origin` and `server` live until the answer.
   io::Task<upstream::Exchange> ask(const Origin& origin, const config::UpstreamServer& server,
@@ -34,9 +38,13 @@ class Asking {
                                     std::string challenge);
   std::string known_token(const Origin& origin);
 
+  static std::string server_key(const Origin& origin, const config::UpstreamServer& server);
+  void note_answer(const Origin& origin, const config::UpstreamServer& server, Result<void> answer);
+
   io::Loop& loop_;
   upstream::Client& client_;
-  std::unordered_map<std::string, Token> tokens_;  // by repository and scope
+  std::unordered_map<std::string, Token> tokens_;                       // by repository and scope
+  std::unordered_map<std::string, io::Clock::time_point> offline_until_;  // by group and server
 };
 
 }  // namespace entrepot::fill

@@ -16,7 +16,7 @@ io::Task<void> FillTask::ask_first() {
   pinned_.digest_known = plan_.expected_digest.has_value();
   resume_stored_partial();
   if (servers_.empty()) {
-    fail(Error::kConnect, "no server of the upstream group is up");
+    fail(Error::kConnect, "no server of the upstream group is up, or all are assumed offline");
     co_return;
   }
   size_t servers_tried = 0;

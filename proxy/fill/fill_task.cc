@@ -23,7 +23,7 @@ uint64_t align_up(uint64_t value, uint64_t unit) { return align_down(value + uni
 FillTask::FillTask(FillContext& context, FillPlan plan)
     : context_(context),
       plan_(std::move(plan)),
-      servers_(servers_in_order(*plan_.origin.pass->upstream, context.next_turn++)),
+      servers_(context.asking.servers(plan_.origin, context.next_turn++)),
       news_(context.loop) {
   whole_wanted_ = plan_.ahead;
   if (plan_.origin.conf->slice_bytes == 0 || context_.gives_no_ranges(plan_.name)) whole_only_ = true;

@@ -127,9 +127,10 @@ io::Task<void> Handler::serve_outcome(http::Stream& stream, std::unique_ptr<Aske
         break;
       }
       outcome.exchange.reset();
-      [[fallthrough]];
-    case Outcome::Kind::kHead:
       co_await serve_pass(stream, std::move(asked), CacheStatus::kMiss);
+      break;
+    case Outcome::Kind::kHead:
+      co_await serve_head(stream, std::move(asked), std::move(outcome));
       break;
     case Outcome::Kind::kAbsent:
       refuse(stream, asked->place, 404, "not-found", "no file is served under this path");
@@ -138,6 +139,20 @@ io::Task<void> Handler::serve_outcome(http::Stream& stream, std::unique_ptr<Aske
       refuse_upstream(stream, asked->place, outcome.error, outcome.trouble);
       break;
   }
+}
+
+// A HEAD is the upstream's to answer, and what is stale answers it while the upstream is in trouble.
+io::Task<void> Handler::serve_head(http::Stream& stream, std::unique_ptr<Asked> asked, Outcome outcome) {
+  tools_.counters.passed.fetch_add(1, std::memory_order_relaxed);
+  Passing passing = co_await open_pass(stream, *asked);
+  const int status = passing.exchange ? passing.exchange->received_head().status : 0;
+  if (outcome.stored && (status == 0 || status == 429 || status >= 500)) {
+    outcome.kind = Outcome::Kind::kStored;
+    co_return serve_stored(stream, *asked, outcome);
+  }
+  if (passing.exchange)
+    co_return relay(stream, *asked->place, std::move(*passing.exchange), CacheStatus::kMiss);
+  refuse_upstream(stream, asked->place, passing.error, passing.trouble);
 }
 
 // Of the answer that was found; 0: nobody gives one, or what passes is still to be asked for.
@@ -163,8 +178,10 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
   std::optional<Outcome> stale;
 
   for (int round = 0; round < kMaxRounds; ++round) {
-    std::shared_ptr<cache::Fill> fill = head_only ? nullptr : cache->running(asked.name);
-    bool leader = false;
+    // Who may be given what is stale does not wait for a running fill before that is known.
+    const bool may_be_stale = asked.place->repository && asked.wanted.cls == resolver::Class::kMutable;
+    std::shared_ptr<cache::Fill> fill = head_only || may_be_stale ? nullptr : cache->running(asked.name);
+    bool leader = false, behind = false;
     fill::FillPlan plan;
     auto handover = std::make_shared<fill::Handover>();
 
@@ -188,6 +205,7 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
       }
       asked.was_stored |= whole;
       const bool right = whole && (response->status != 200 || agrees(asked.wanted, *stored, *response));
+      if (whole && !right && lasts(asked, *response)) alarm_of_pin(asked, *stored);
       if (right && asked.place->repository && response->status == 200) {
         stale.emplace();
         stale->kind = Outcome::Kind::kStored;
@@ -202,9 +220,11 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
         break;
       }
       if (head_only) {  // a HEAD never costs a whole fetch
+        if (stale) outcome = std::move(*stale);  // where the upstream is in trouble
         outcome.kind = Outcome::Kind::kHead;
         co_return outcome;
       }
+      behind = stale && may_be_stale && updates_behind(asked, *response);
       const auto seen = round + 1 < kMaxRounds ? std::optional(generation) : std::nullopt;
       auto claim = [cache, name = asked.name, seen] { return fill::Claimed(cache->claim(name, true, seen)); };
       fill::Claimed claimed = co_await tools_.pool.run(tools_.loop, std::move(claim));
@@ -213,6 +233,11 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
       if (leader) {
         plan = plan_of(stream, asked, claimed.take());
         plan.handover = handover;
+        // What once was stored under a version's name is what it must be, though its bytes were evicted.
+        if (stored && stored->digest && !plan.expected_digest && plan.cls == resolver::Class::kVersioned) {
+          plan.expected_digest = stored->digest;
+          plan.digest_source = resolver::DigestSource::kFirstUse;
+        }
         if (right) {
           plan.stale = std::move(response);
           plan.stale_blob = stored->blob;
@@ -223,6 +248,11 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
       }
     }
 
+    if (behind) {
+      plan.ahead = true;
+      if (leader) tools_.fills.start(std::move(plan));
+      co_return std::move(*stale);
+    }
     // From here on a reader: of somebody's fill, or of our own.
     auto watch = tools_.watches.watch(fill);
     outcome.following = std::make_unique<Following>(tools_.loop, watch, demand_of(fill, request));
@@ -271,6 +301,22 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
   }
   outcome = std::move(*stale);
   co_return outcome;
+}
+
+// A version's bytes are replaced only where a trusted index names others, and never in silence.
+void Handler::alarm_of_pin(const Asked& asked, const cache::StoredName& stored) {
+  tools_.counters.pins_replaced.fetch_add(1, std::memory_order_relaxed);
+  tools_.log_error(asked.name.text + ": the upstream published other bytes under this version: " +
+                   (stored.digest ? stored.digest->str() : "an unknown digest") + " was pinned, " +
+                   asked.wanted.digest->str() + " is named now");
+}
+
+// May what is stale be served while it is had anew? As the conf says, or the response itself (RFC 5861).
+bool Handler::updates_behind(const Asked& asked, const resolver::StoredResponse& response) const {
+  if (asked.place->repository->background_update && !resolver::forbids_stale(response)) return true;
+  const int64_t stale_for = resolver::current_age(response, tools_.loop.wall_seconds()) -
+                            resolver::freshness_lifetime(response);
+  return stale_for <= resolver::stale_while_revalidate(response);
 }
 
 // Can what the index has answer without the upstream?

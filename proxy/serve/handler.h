@@ -32,7 +32,8 @@
 namespace entrepot::serve {
 
 struct HandlerCounters {  // read by other threads
-  std::atomic<uint64_t> requests{0}, hits{0}, misses{0}, collapsed{0}, passed{0}, errors{0}, corrupt{0};
+  std::atomic<uint64_t> requests{0}, hits{0}, misses{0}, collapsed{0}, passed{0}, errors{0}, corrupt{0},
+      pins_replaced{0};
 };
 
 // What answers a request from stored content.
@@ -138,7 +139,10 @@ class Handler final : public http::RequestHandler {
   // cached.cc
   io::Task<void> serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked);
   io::Task<void> serve_outcome(http::Stream& stream, std::unique_ptr<Asked> asked, Outcome outcome);
+  io::Task<void> serve_head(http::Stream& stream, std::unique_ptr<Asked> asked, Outcome outcome);
   static int status_of(const Outcome& outcome);
+  void alarm_of_pin(const Asked& asked, const cache::StoredName& stored);
+  bool updates_behind(const Asked& asked, const resolver::StoredResponse& response) const;
   static void want(Asked& asked, resolver::Wanted wanted);
   static void place_url(Asked& asked);
   io::Task<Outcome> find(http::Stream& stream, Asked& asked);
@@ -207,7 +211,7 @@ class Handler final : public http::RequestHandler {
   struct Passing {
     std::optional<upstream::Exchange> exchange;  // its head is there; else
     Error error = Error::kConnect;
-    std::string trouble = "no server of the upstream group is up";
+    std::string trouble = "no server of the upstream group is up, or all are assumed offline";
   };
   io::Task<Passing> open_pass(http::Stream& stream, const Asked& asked);
   io::Task<void> serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status);

@@ -99,7 +99,7 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
 io::Task<Handler::Passing> Handler::open_pass(http::Stream& stream, const Asked& asked) {
   const fill::Origin origin = origin_of(stream, asked, false);
   const auto servers =
-      fill::servers_in_order(*origin.pass->upstream, tools_.counters.passed.load(std::memory_order_relaxed));
+      tools_.asking.servers(origin, tools_.counters.passed.load(std::memory_order_relaxed));
   const bool head_only = stream.request().method == http::Method::kHead;
   Passing passing;
   for (const auto* server : servers) {

@@ -259,8 +259,8 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
   if (response && resolver::is_fresh(*response, now)) co_return answer_with(*response);
 
   const fill::Origin origin = origin_of(stream, own, true);
-  std::string trouble = "no server of the upstream group is up";
-  for (const auto* server : fill::servers_in_order(*origin.pass->upstream, 0)) {
+  std::string trouble = "no server of the upstream group is up, or all are assumed offline";
+  for (const auto* server : tools_.asking.servers(origin, 0)) {
     fill::ExtraFields none;
     upstream::Exchange exchange = co_await tools_.asking.ask(origin, *server, "HEAD", std::move(none));
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();

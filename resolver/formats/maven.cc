@@ -83,6 +83,8 @@ class MavenResolution final : public Resolution {
   enum class Asked : uint8_t { kNothing, kVersion, kBuild, kStored, kChecksum };
 
   Step begin() {
+    // Matrix parameters ("a-1.0.jar;build=7") ask for what fits them now.
+    if (question_.path.find(';') != std::string::npos) return Serve{by_path(question_.target, Class::kMutable)};
     if (path_.kind == MavenPath::Kind::kOther && !sidecar_)
       return serve(by_path(question_.target, Class::kMutable));
     if (path_.kind != MavenPath::Kind::kArtifact) return serve(by_path(target(), Class::kMutable));

@@ -3,9 +3,11 @@ import base64
 import hashlib
 import json
 import os
+import threading
 
 import pytest
 
+from support.edge import wait_until
 from support.origin import Answer, Origin
 
 MIB = 1 << 20
@@ -261,3 +263,110 @@ def test_a_manifest_brings_its_blobs_in_before_they_are_asked_for(make_edge, ori
     for digest, resource in [config, *layers]:
         got = edge.fetch(f"/v2/app/blobs/{digest}")
         assert got.body == resource.data and "hit" in got.fields["cache-status"]
+
+
+# -- staleness, pins, and an upstream that is away --
+
+def expire(edge, path):
+    """Until what is stored is no longer fresh: its age is told in full seconds."""
+    wait_until(lambda: int(edge.fetch(path, method="HEAD").fields.get("age", 9)) >= 1, "it to be stale")
+
+
+def test_what_is_stale_is_served_at_once_and_had_anew_behind(make_edge, origin):
+    thing = origin.add("/thing", b"first", fields={"Cache-Control": "max-age=1, stale-while-revalidate=600"})
+    edge = make_edge("location / { repository things; }", http=repository(origin)).start()
+    assert edge.fetch("/thing").body == b"first"
+    edge.wait_idle()
+    gate = threading.Event()
+    thing.data, thing.etag = b"second", '"v2"'
+    thing.tamper = lambda answer, request, n: setattr(answer, "head_gate", gate)
+    wait_until(lambda: edge.fetch("/thing").fields["cache-status"].startswith("entrepot; hit") and len(origin.gets()) == 2,
+               "a question behind")
+    for _ in range(3):  # the upstream is silent, and nobody waits for it
+        assert edge.fetch("/thing").body == b"first"
+    assert len(origin.gets()) == 2
+    gate.set()
+    edge.wait_idle()
+    assert edge.fetch("/thing").body == b"second"
+
+
+def test_the_conf_may_let_every_stale_answer_be_had_anew_behind(make_edge, origin):
+    thing = origin.add("/thing", b"first", fields={"Cache-Control": "max-age=1"})
+    edge = make_edge("location / { repository things; }",
+                     http=repository(origin, "proxy_cache_background_update on;")).start()
+    assert edge.fetch("/thing").body == b"first"
+    edge.wait_idle()
+    gate = threading.Event()
+    thing.tamper = lambda answer, request, n: setattr(answer, "head_gate", gate)
+    wait_until(lambda: edge.fetch("/thing").body == b"first" and len(origin.gets()) == 2, "a question behind")
+    gate.set()
+
+
+def test_what_must_be_revalidated_is_never_served_before_it_is(make_edge, origin):
+    thing = origin.add("/thing", b"first", fields={"Cache-Control": "max-age=1, must-revalidate"})
+    edge = make_edge("location / { repository things; }",
+                     http=repository(origin, "proxy_cache_background_update on;")).start()
+    assert edge.fetch("/thing").body == b"first"
+    edge.wait_idle()
+    thing.data, thing.etag = b"second", '"v2"'
+    wait_until(lambda: len(origin.gets()) == 2 or edge.fetch("/thing").body == b"second", "it to be stale")
+    assert edge.fetch("/thing").body == b"second"
+
+
+def test_a_head_of_what_is_stale_is_answered_while_the_upstream_is_away(make_edge, origin):
+    origin.add("/thing", b"stored", fields={"Cache-Control": "max-age=1"})
+    edge = make_edge("location / { repository things; }", http=repository(origin)).start()
+    assert edge.fetch("/thing").body == b"stored"
+    edge.wait_idle()
+    expire(edge, "/thing")
+    origin.kill()
+    got = edge.fetch("/thing", method="HEAD")
+    assert (got.status, got.fields["content-length"]) == (200, "6")
+
+
+def test_a_server_that_gave_no_answer_is_assumed_offline_for_a_while(make_edge, origin):
+    origin.add("/thing", b"stored", fields={"Cache-Control": "max-age=1"})
+    edge = make_edge("location / { repository things; }", workers=1,
+                     http=repository(origin, "proxy_assumed_offline 1h;")).start()
+    assert edge.fetch("/thing").body == b"stored"
+    edge.wait_idle()
+    origin.kill()
+    assert edge.fetch("/other").status == 502
+    origin.restart()
+    origin.add("/other", b"there")
+    got = edge.fetch("/other")
+    assert got.status == 502 and "assumed offline" in json.loads(got.body)["detail"]
+    assert edge.fetch("/thing").body == b"stored"
+    assert [r.target for r in origin.requests] == ["/thing"]
+
+
+def test_a_version_whose_bytes_were_evicted_must_come_back_the_same(make_edge, origin):
+    """Without an index, what came first is what it is."""
+    first = origin.add("/g/a/1.0/a-1.0.jar", size=MIB, seed="first")
+    edge = make_edge("location / { repository things; }", http=repository(origin, kind="maven"),
+                     cache="max_size=3m").start()
+    assert edge.fetch("/g/a/1.0/a-1.0.jar").body == first.data
+    edge.wait_idle()
+    for i in range(6):
+        origin.add(f"/g/a/2.{i}/a-2.{i}.jar", size=MIB, seed=i)
+        edge.fetch(f"/g/a/2.{i}/a-2.{i}.jar")
+        edge.wait_idle()
+    edge.wait_metric("evicted_blobs_total", lambda value: value >= 3)
+    origin.add("/g/a/1.0/a-1.0.jar", size=MIB, seed="published again")
+    got = edge.fetch("/g/a/1.0/a-1.0.jar")
+    assert got.status != 200 or not got.complete
+    edge.wait_idle()
+    edge.wait_log("a-1.0.jar")
+    origin.add("/g/a/1.0/a-1.0.jar", size=MIB, seed="first")
+    assert edge.fetch("/g/a/1.0/a-1.0.jar").body == first.data
+
+
+def test_matrix_parameters_ask_for_what_fits_them_now(make_edge, origin):
+    path = "/g/a/1.0/a-1.0.jar;build=7"
+    origin.add(path, b"first", fields={"Cache-Control": "max-age=1"})
+    edge = make_edge("location / { repository things; }",
+                     http=f"repository things {{ format maven; proxy_pass {origin.url}; }}").start()
+    assert edge.fetch(path).body == b"first"
+    edge.wait_idle()
+    origin.add(path, b"second", etag='"v2"')
+    wait_until(lambda: edge.fetch(path).body == b"second", "what fits now")

@@ -369,5 +369,23 @@ TEST(Vary, ValueCannotPretendToBeTheNextField) {
   EXPECT_NE(key({"a", "b"}, {{"a", "x;b=1:y"}}), key({"a", "b"}, {{"a", "x"}, {"b", "y"}}));
 }
 
+TEST(Freshness, WhatIsStaleMayBeServedForAsLongAsItSays) {
+  const struct {
+    const char* control;
+    int64_t seconds;
+    bool forbids;
+  } kRows[] = {{"max-age=1, stale-while-revalidate=30", 30, false},
+               {"max-age=1", -1, false},
+               {"stale-while-revalidate=30, must-revalidate", -1, true},
+               {"stale-while-revalidate=30, proxy-revalidate", -1, true},
+               {"stale-while-revalidate=30, no-cache", -1, true}};
+  for (const auto& row : kRows) {
+    StoredResponse response;
+    response.fields = {{"cache-control", row.control}};
+    EXPECT_EQ(stale_while_revalidate(response), row.seconds) << row.control;
+    EXPECT_EQ(forbids_stale(response), row.forbids) << row.control;
+  }
+}
+
 }  // namespace
 }  // namespace entrepot::resolver

@@ -427,6 +427,9 @@ TEST_F(BadConf, MessagesAndPlaces) {
        "invalid value \"edge.example.com\" in \"public_url\" directive"},
       {"http { repository a { format npm; proxy_pass http://b; } server { location / { repository |a; } } }",
        "repository \"a\" of format npm has no \"proxy_cache\""},
+      {"http { proxy_cache_path c keys_zone=e:1m; proxy_cache e; repository a { format npm; proxy_pass http://b; } "
+       "server { location / { repository |a; } } }",
+       "where clients find repository \"a\" is not known"},
       {"http { |repository a; }", "directive \"repository\" has no opening \"{\""},
       {"http { server { location / { |repository a { } } } }",
        "directive \"repository\" is not terminated by \";\""},

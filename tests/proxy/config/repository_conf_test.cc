@@ -39,7 +39,8 @@ TEST_F(RepositoryConf, RepositoriesOfAFormat) {
       proxy_cache edge;
       server { location /npm/ { repository modules; public_url https://edge.example.com/npm/; } }
       repository modules { format npm; proxy_pass https://a; file_hosts B.example.com c:81; authorize upstream; }
-      repository images { format oci; proxy_pass https://a; authorize edge; prefetch on; })");
+      repository images { format oci; proxy_pass https://a; authorize edge; prefetch on;
+                          proxy_cache_background_update on; proxy_assumed_offline 5m; })");
   const Location& location = config->servers.at(0)->locations.at(0);
   EXPECT_EQ(location.public_url, "https://edge.example.com/npm/");
   EXPECT_EQ(location.repository->format, Format::kNpm);
@@ -50,6 +51,8 @@ TEST_F(RepositoryConf, RepositoriesOfAFormat) {
   EXPECT_EQ(images.format, Format::kOci);
   EXPECT_EQ(images.authorize, Authorize::kEdge);
   EXPECT_TRUE(images.prefetch);
+  EXPECT_TRUE(images.background_update);
+  EXPECT_EQ(images.shared.proxy_assumed_offline, std::chrono::minutes(5));
 }
 
 TEST_F(RepositoryConf, CredentialsOfARepositoryAreReadFromAFileOfItsOwners) {
