@@ -132,11 +132,9 @@ class Handler final : public http::RequestHandler {
   // cached.cc
   io::Task<void> serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked);
   static void want(Asked& asked, resolver::Wanted wanted);
-  static void place_url(Asked& asked);
   io::Task<Outcome> find(http::Stream& stream, Asked& asked);
   bool usable(const http::Stream& stream, const Asked& asked, const cache::StoredName& stored,
               const resolver::StoredResponse& response) const;
-  static bool lasts(const Asked& asked, const resolver::StoredResponse& response);
   static void add_extra(const Asked& asked, resolver::StoredResponse& response);
   void serve_stored(http::Stream& stream, const Asked& asked, Outcome& outcome);
   void serve_filling(http::Stream& stream, const Asked& asked, const Outcome& outcome);
@@ -149,7 +147,6 @@ class Handler final : public http::RequestHandler {
     resolver::StoredResponse response;
     std::string trouble;
   };
-  static resolver::Question question_of(const http::Stream& stream, const Asked& asked);
   io::Task<void> serve_repository(http::Stream& stream, std::unique_ptr<Asked> asked);
   io::Task<void> conclude(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Step step);
   static Asked for_ourselves(const Asked& asked, resolver::Wanted wanted);
@@ -169,7 +166,7 @@ class Handler final : public http::RequestHandler {
 
   // passing.cc
   io::Task<void> serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status);
-  void relay(http::Stream& stream, const Place& place, upstream::Exchange exchange, CacheStatus status);
+  void relay(http::Stream& stream, const Asked& asked, upstream::Exchange exchange, CacheStatus status);
   fill::Origin origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const;
   void refuse_upstream(http::Stream& stream, const Place* place, Error error, const std::string& trouble);
 

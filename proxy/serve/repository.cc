@@ -2,8 +2,8 @@
 // had.
 #include <algorithm>
 
-#include "proxy/config/routing.h"
 #include "proxy/serve/handler.h"
+#include "proxy/serve/question.h"
 #include "proxy/serve/whole_content.h"
 #include "resolver/fields.h"
 #include "resolver/freshness.h"
@@ -13,8 +13,6 @@ namespace entrepot::serve {
 using cache::FillPhase;
 
 namespace {
-
-constexpr int kMaxSteps = 64;  // of one request: a resolver that asks on and on is a fault of ours
 
 std::string joined_accept(const http::Request& request) {
   std::string all;
@@ -26,29 +24,11 @@ std::string joined_accept(const http::Request& request) {
   return all;
 }
 
-// What stands in the cache for a document made of these, with that.
-std::string made_from(const std::vector<Digest>& sources, const std::string& made_with) {
-  std::string text = made_with;
-  for (const Digest& digest : sources) text.append(" ").append(digest.str());
-  return sha256(std::as_bytes(std::span(text))).hex().substr(0, 40);
-}
-
 }  // namespace
 
-resolver::Question Handler::question_of(const http::Stream& stream, const Asked& asked) {
-  const config::Location& location = *asked.place->location;
-  resolver::Question question;
-  question.path = config::path_within(location, asked.path.path());
-  question.target = config::repository_target(location, stream.request().target);
-  question.accept = joined_accept(stream.request());
-  question.base = asked.place->public_url;
-  const config::ProxyPass& pass = *asked.place->pass;
-  question.upstream = (pass.https ? "https://" : "http://") + pass.host + config::behind_base(pass, "");
-  return question;
-}
-
 io::Task<void> Handler::serve_repository(http::Stream& stream, std::unique_ptr<Asked> asked) {
-  const resolver::Question question = question_of(stream, *asked);
+  const resolver::Question question =
+      question_of(*asked->place, asked->path, stream.request().target, joined_accept(stream.request()));
   const auto resolution = resolver::resolve(asked->place->repository->format, question);
   resolver::Input input;
   for (int i = 0; i < kMaxSteps; ++i) {
@@ -84,6 +64,8 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
     refuse(stream, asked->place, refusal->status, refusal->error, refusal->detail);
   } else {
     asked->wanted.target = asked->own_target;
+    asked->wanted.cls = resolver::Class::kPass;
+    asked->wanted.rule = std::get<resolver::Pass>(step).rule;
     co_await serve_pass(stream, std::move(asked), CacheStatus::kBypass);
   }
 }
@@ -196,13 +178,7 @@ io::Task<resolver::Found> Handler::recall_notes(const Asked& asked, std::string 
     return cache->lookup(at);
   };
   const std::optional<cache::StoredName> stored = co_await tools_.pool.run(tools_.loop, std::move(look));
-  const auto notes = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
-  resolver::Found found;
-  found.status = notes ? 200 : 404;
-  if (notes) found.fields = notes->fields;
-  found.whole =
-      notes && notes->status == 200 && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
-  co_return found;
+  co_return recalled(stored);
 }
 
 // A lost note costs a question upstream, no more: two that are taken at once need not both stay.
@@ -295,9 +271,10 @@ io::Task<void> Handler::serve_derived(http::Stream& stream, std::unique_ptr<Aske
   }
   resolver::Wanted wanted;
   wanted.name = derive.name;
+  wanted.rule = derive.rule;
   want(*asked, std::move(wanted));
   const auto cache = asked->place->cache;
-  const std::string etag = "\"" + made_from(digests, derive.made_with) + "\"";
+  const std::string etag = made_from(digests, derive.made_with);
   Outcome outcome;
   outcome.kind = Outcome::Kind::kStored;
   outcome.status = CacheStatus::kHit;
