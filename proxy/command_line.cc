@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "resolver/text.h"
+
 namespace entrepot {
 
 namespace {
@@ -24,17 +26,32 @@ class Reader {
     line_.conf.prefix = kDefaultPrefix;
     for (; next_ < arguments_.size() && line_.error.empty();) {
       const std::string_view argument = arguments_[next_++];
+      if (read_explain(argument)) continue;
       if (argument.size() < 2 || argument.front() != '-') {
         line_.error = "invalid option: \"" + std::string(argument) + "\"";
       } else {
         read_letters(argument.substr(1));
       }
     }
+    if (line_.action == CommandLine::Action::kExplain && line_.url.empty() && line_.error.empty())
+      line_.error = "\"explain\" requires a URL";
     if (line_.error.empty()) place_under_prefix();
     return std::move(line_);
   }
 
  private:
+  // The one command that is a word, and what only it takes.
+  bool read_explain(std::string_view argument) {
+    using Action = CommandLine::Action;
+    const bool begins = argument == "explain" && line_.action == Action::kServe;
+    if (begins) line_.action = Action::kExplain;
+    if (begins || line_.action != Action::kExplain) return begins;
+    if (argument == "--json") return line_.json = true;
+    if (argument.starts_with('-') || !line_.url.empty()) return false;
+    line_.url = argument;
+    return true;
+  }
+
   void read_letters(std::string_view letters) {
     while (!letters.empty() && line_.error.empty()) {
       const char letter = letters.front();
@@ -83,8 +100,24 @@ class Reader {
       case 's':
         take(letter, rest, "parameter", line_.signal_name);
         return find_signal();
+      case 'H':
+        if (line_.action != CommandLine::Action::kExplain) break;
+        take(letter, rest, "field", line_.accept);
+        return read_accept();
       default:
-        line_.error = "invalid option: \"" + std::string(1, letter) + "\"";
+        break;
+    }
+    line_.error = "invalid option: \"" + std::string(1, letter) + "\"";
+  }
+
+  void read_accept() {
+    constexpr std::string_view kName = "accept:";
+    const std::string_view field = line_.accept;
+    if (!line_.error.empty()) return;
+    if (resolver::equals_ignoring_case(field.substr(0, kName.size()), kName)) {
+      line_.accept = resolver::trimmed(field.substr(kName.size()));
+    } else {
+      line_.error = "option \"-H\" takes \"Accept: ...\" alone";
     }
   }
 
@@ -123,6 +156,7 @@ std::string usage(std::string_view version) {
   return "entrepot version: " + std::string(version) +
          "\n"
          "Usage: entrepot [-?hvVtTq] [-s signal] [-p prefix] [-c filename] [-g directives]\n"
+         "       entrepot explain [-p prefix] [-c filename] [-H 'Accept: ...'] [--json] URL\n"
          "\n"
          "Options:\n"
          "  -?,-h         : this help\n"
@@ -138,7 +172,9 @@ std::string usage(std::string_view version) {
          "  -c filename   : set configuration file (default: " +
          std::string(kDefaultConf) +
          ")\n"
-         "  -g directives : set global directives out of configuration file\n";
+         "  -g directives : set global directives out of configuration file\n"
+         "\n"
+         "explain asks the running edge, through the conf's admin listener, what it makes of a URL.\n";
 }
 
 }  // namespace entrepot

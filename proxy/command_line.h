@@ -15,12 +15,15 @@ inline constexpr std::string_view kDefaultPrefix = "/etc/entrepot";
 inline constexpr std::string_view kDefaultConf = "conf/entrepot.conf";
 
 struct CommandLine {
-  enum class Action : uint8_t { kServe, kTest, kDump, kSignal, kVersion, kBuild, kHelp };
+  enum class Action : uint8_t { kServe, kTest, kDump, kSignal, kVersion, kBuild, kHelp, kExplain };
   Action action = Action::kServe;
   config::ParseOptions conf;  // file stands under the prefix already where it was relative
   bool quiet = false;         // -q: a test says only what is wrong
   int signal = 0;             // of kSignal
   std::string signal_name;    // as given to -s
+  std::string url;            // of kExplain
+  std::string accept;         // of kExplain: -H "Accept: ..."
+  bool json = false;          // of kExplain: what the edge answers, as it comes
   std::string error;          // without "entrepot: "; not empty: nothing else counts
 };
 

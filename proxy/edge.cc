@@ -11,6 +11,7 @@
 #include "cache/cache.h"
 #include "proxy/io/tls.h"
 #include "proxy/log/log.h"
+#include "proxy/serve/explain.h"
 #include "proxy/worker.h"
 
 namespace entrepot {
@@ -46,6 +47,7 @@ class EdgeImpl final : public Edge {
       workers_.push_back(std::make_unique<Worker>(shared, std::move(site), std::move(options[i])));
     }
     ticks_ = std::vector<std::atomic<int64_t>>(workers);
+    config_ = std::move(config);
     return "";
   }
 
@@ -70,6 +72,7 @@ class EdgeImpl final : public Edge {
     }
     for (size_t n = left.load(); n != 0; n = left.load()) left.wait(n);
     drop_unused(*config);
+    config_ = std::move(config);
     return "";
   }
 
@@ -102,6 +105,7 @@ class EdgeImpl final : public Edge {
   }
 
   std::vector<Counter> counters() const override;
+  Explained explain(const std::string& url, const std::string& accept) const override;
   bool alive() const override {
     const int64_t oldest = now_ms() - std::chrono::milliseconds(kTickLimit).count();
     return std::all_of(ticks_.begin(), ticks_.end(),
@@ -133,12 +137,13 @@ class EdgeImpl final : public Edge {
   void watch_loops();
 
   mutable std::mutex reload_mutex_;
-  serve::SharedResources resources_;  // GUARDED_BY(reload_mutex_) after start
+  serve::SharedResources resources_;              // GUARDED_BY(reload_mutex_) after start
+  std::shared_ptr<const config::Config> config_;  // the workers' own. GUARDED_BY(reload_mutex_) after start
   std::vector<std::string>
       addresses_;  // a listener's tag is its place here; only grows. GUARDED_BY(reload_mutex_) after start
   serve::StaticFiles files_;
   serve::LocalDigests local_digests_;
-  serve::Documents documents_;
+  mutable serve::Documents documents_;  // thread-safe
   std::unique_ptr<io::Pool> pool_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::atomic<int64_t>> ticks_;  // when each loop last answered
@@ -339,6 +344,18 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
       deduplicated);
   add("entrepot_commits_total", "Commits of the index.", false, commits);
   return out;
+}
+
+// A Site of its own: a worker's belongs to the worker's thread.
+Edge::Explained EdgeImpl::explain(const std::string& url, const std::string& accept) const {
+  std::unique_lock lock(reload_mutex_);
+  std::vector<std::string> addresses;
+  for (const auto& listen : config_->listen_addresses()) addresses.push_back(listen.address);
+  const serve::Site site(config_, resources_, std::move(addresses));
+  lock.unlock();
+  const auto told = serve::explain(site, documents_, url, accept, std::time(nullptr));
+  if (!told.error.empty()) return {"", told.error};
+  return {told.json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n", ""};
 }
 
 }  // namespace

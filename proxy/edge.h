@@ -43,6 +43,13 @@ class Edge {
     double value;
   };
   virtual std::vector<Counter> counters() const = 0;
+  // What a URL is to this edge, what is stored of it and why (serve/explain.h): JSON text; or, where it is no
+  // URL or no server has it, one sentence in `error`. `accept`: the client's Accept field; empty: none. Asks
+  // no upstream, changes nothing, waits for the disk. Thread-safe.
+  struct Explained {
+    std::string json, error;
+  };
+  virtual Explained explain(const std::string& url, const std::string& accept) const = 0;
   virtual bool ready() const = 0;  // not draining, loops tick
   virtual bool alive() const = 0;  // every loop has ticked in the last 10 s
 };

@@ -8,6 +8,7 @@
 
 #include "proxy/command_line.h"
 #include "proxy/daemon.h"
+#include "proxy/explain_command.h"
 #include "proxy/master.h"
 
 namespace entrepot {
@@ -72,6 +73,8 @@ int run_program(std::span<const char* const> arguments, const Program& program) 
       return test_conf(line);
     case Action::kSignal:
       return send_signal(line);
+    case Action::kExplain:
+      return explain_url(line);
     case Action::kServe:
       break;
   }

@@ -43,6 +43,9 @@ struct Wanted {
   std::optional<Digest> digest;  // what its bytes must have
   DigestSource digest_source = DigestSource::kNone;
   bool only_stored = false;  // nobody can be asked for it: what is stored, or nothing
+  // Why it is of that class: the format, and a fragment of a sentence: "npm: a tarball, by its packument".
+  // Static text; so are the rules below.
+  std::string_view rule{};
 };
 
 // A document, read: made once for each content by a Parse, on whichever thread; immutable.
@@ -92,11 +95,13 @@ struct Derive {
   Make make;
   // In place of `make`: the hexadecimal digest of the one source, which may be of any length.
   std::optional<DigestAlgorithm> checksum{};
+  std::string_view rule{};
 };
 struct Give {
   int status = 200;
   Fields fields;
   std::string body;
+  std::string_view rule{};  // empty: that of the document that it was made of
 };
 struct Refuse {
   int status = 404;
@@ -104,7 +109,9 @@ struct Refuse {
   std::string detail;  // one sentence that names the rule
 };
 // Not ours to answer: to the upstream and back, unstored.
-struct Pass {};
+struct Pass {
+  std::string_view rule{};
+};
 
 using Step = std::variant<Fetch, Probe, Recall, Serve, Derive, Give, Refuse, Pass>;
 

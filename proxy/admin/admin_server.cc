@@ -2,6 +2,7 @@
 
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "proxy/admin/metrics.h"
+#include "proxy/http/problem.h"
 #include "proxy/io/loop.h"
 
 namespace entrepot::admin {
@@ -36,6 +38,30 @@ void answer(evhttp_request* request, int status, const char* reason, const char*
 void answer_state(evhttp_request* request, bool good) {
   if (good) return answer(request, 200, "OK", "text/plain", "ok\n");
   answer(request, 503, "Service Unavailable", "text/plain", "no\n");
+}
+
+void refuse(evhttp_request* request, int status, const char* reason, std::string_view error,
+            std::string_view detail) {
+  answer(request, status, reason, "application/problem+json", http::problem_body(status, error, detail));
+}
+
+// A parameter of the query, decoded; empty where there is none.
+std::string parameter(const evhttp_uri* uri, const char* name) {
+  const char* const query = evhttp_uri_get_query(uri);
+  evkeyvalq fields{};
+  if (!query || evhttp_parse_query_str(query, &fields) != 0) return {};
+  const char* const value = evhttp_find_header(&fields, name);
+  std::string text = value ? value : "";
+  evhttp_clear_headers(&fields);
+  return text;
+}
+
+void answer_explain(evhttp_request* request, const evhttp_uri* uri, const Edge& edge) {
+  const std::string url = parameter(uri, "url");
+  if (url.empty()) return refuse(request, 400, "Bad Request", "no-url", "which URL? /explain?url=...");
+  const Edge::Explained explained = edge.explain(url, parameter(uri, "accept"));
+  if (!explained.error.empty()) return refuse(request, 404, "Not Found", "no-server", explained.error);
+  answer(request, 200, "OK", "application/json", explained.json);
 }
 
 }  // namespace
@@ -69,7 +95,7 @@ struct AdminServer::Server {
     const evhttp_uri* const uri = evhttp_request_get_evhttp_uri(request);
     const char* const path_text = uri ? evhttp_uri_get_path(uri) : nullptr;
     const std::string_view path = path_text ? path_text : "";
-    if (path != "/metrics" && path != "/livez" && path != "/readyz")
+    if (path != "/metrics" && path != "/livez" && path != "/readyz" && path != "/explain")
       return answer(request, 404, "Not Found", "text/plain", "not found\n");
     if (!(evhttp_request_get_command(request) & (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD))) {
       evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
@@ -77,6 +103,7 @@ struct AdminServer::Server {
     }
     if (path == "/livez") return answer_state(request, edge.alive());
     if (path == "/readyz") return answer_state(request, edge.ready());
+    if (path == "/explain") return answer_explain(request, uri, edge);
     answer(request, 200, "OK", kMetricsType, metrics_text(edge, version));
   }
 

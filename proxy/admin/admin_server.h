@@ -3,6 +3,9 @@
 //   /livez     200 while every loop ticks, else 503: start the process again
 //   /readyz    200 while it takes requests, else 503: send them elsewhere (it drains, or does not live)
 //   /metrics   all counters, in Prometheus' text format
+//   /explain   ?url=U[&accept=A], percent-encoded: what U is to this edge, what is stored of it and why, as
+//   JSON;
+//              400 without a URL, 404 where no server has it
 //
 // It runs on a thread of its own, so that it answers when the workers do not.
 #pragma once

@@ -61,7 +61,11 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
                        keep_number(static_cast<uint64_t>(
                            resolver::current_age(prepared.stored, tools_.loop.wall_seconds()))),
                        true});
-    fields_.push_back({"cache-status", cache_status_text(content.status), false});
+    const std::string_view told = content.status == CacheStatus::kHit ? prepared.hit_field
+                                  : prepared.detail.empty()
+                                      ? cache_status_text(content.status)
+                                      : stream.keep(cache_status_text(content.status, prepared.detail));
+    fields_.push_back({"cache-status", told, false});
   }
   if (status == 206 || status == 416) {
     const std::string range = status == 416 ? "bytes */" + prepared.length_text

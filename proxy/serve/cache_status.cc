@@ -39,4 +39,15 @@ std::string_view to_string(CacheStatus status) noexcept { return row_of(status).
 std::string_view nginx_word(CacheStatus status) noexcept { return row_of(status).nginx; }
 std::string_view cache_status_text(CacheStatus status) noexcept { return row_of(status).field; }
 
+std::string cache_status_text(CacheStatus status, std::string_view detail) {
+  constexpr std::string_view kDetail = "; detail=";
+  const std::string_view field = row_of(status).field;
+  if (detail.empty() || field.empty()) return std::string(field);
+  const size_t own = field.find(kDetail);
+  std::string text(field.substr(0, own));
+  text.append(kDetail).append("\"").append(detail);
+  if (own != field.npos) text.append(", ").append(field.substr(own + kDetail.size()));
+  return text.append("\"");
+}
+
 }  // namespace entrepot::serve

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace entrepot::serve {
@@ -31,5 +32,8 @@ std::string_view nginx_word(CacheStatus status) noexcept;
 // The field's value (RFC 9211): "entrepot; hit", "entrepot; fwd=uri-miss;
 // collapsed". Empty for kNone. Static text.
 std::string_view cache_status_text(CacheStatus status) noexcept;
+// The same, with one more word on what was answered: `entrepot; hit; detail="versioned index"`; behind it
+// what the status itself has to tell. `detail`: without quotes and backslashes; empty: as above.
+std::string cache_status_text(CacheStatus status, std::string_view detail);
 
 }  // namespace entrepot::serve

@@ -1,10 +1,9 @@
 // A request that the hot table could not answer: the index, a running fill, or a new one.
 #include <algorithm>
 
-#include "proxy/config/routing.h"
 #include "proxy/serve/handler.h"
+#include "proxy/serve/question.h"
 #include "proxy/serve/range.h"
-#include "proxy/upstream/target.h"
 #include "resolver/freshness.h"
 #include "resolver/resolution.h"
 
@@ -60,21 +59,6 @@ bool asked_the_same(const http::Request& request) {
                       [&request](std::string_view name) { return request.has(name); });
 }
 
-// Does the digest that is known of the stored bytes agree with what they must have now? Bytes that came
-// before anything was promised of them were never held against it: they are had again.
-bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
-            const resolver::StoredResponse& response) {
-  if (!wanted.digest) return true;
-  if (stored.digest && wanted.digest->algorithm == DigestAlgorithm::kSha256)
-    return *stored.digest == *wanted.digest;
-  const auto& promised = response.expected_digest;
-  return promised && (promised->algorithm != wanted.digest->algorithm || *promised == *wanted.digest);
-}
-
-bool is_verified(const std::optional<cache::StoredName>& stored) {
-  return stored && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
-}
-
 }  // namespace
 
 void Handler::want(Asked& asked, resolver::Wanted wanted) {
@@ -82,30 +66,7 @@ void Handler::want(Asked& asked, resolver::Wanted wanted) {
   asked.hash = cache::name_hash(asked.name.space, asked.name.text);
   asked.wanted = std::move(wanted);
   asked.was_stored = asked.settled = false;
-  asked.barred.clear();
-  if (asked.wanted.only_stored) asked.barred = "it is not stored, and no index says where it is";
-  if (!asked.wanted.url.empty()) place_url(asked);
-}
-
-// A URL that an index names: below the repository's own base it is a target like any other. Elsewhere only on
-// the hosts that the conf allows: an index must not send the edge wherever it likes.
-void Handler::place_url(Asked& asked) {
-  const config::Repository& repository = *asked.place->repository;
-  const std::string base = upstream_base(*asked.place);
-  std::string& url = asked.wanted.url;
-  if (url.starts_with(base + "/") &&
-      !config::may_climb(url.substr(base.size(), url.find('?') - base.size()))) {
-    asked.wanted.target = url.substr(base.size());
-    url.clear();
-    return;
-  }
-  const auto target = upstream::parse_target(url);
-  const auto allows = [&target](const std::string& host) {
-    return target && (host == target->host || host == target->authority);
-  };
-  if (std::any_of(repository.file_hosts.begin(), repository.file_hosts.end(), allows)) return;
-  asked.barred = "the index names a host that \"file_hosts\" does not allow: " +
-                 (target ? target->authority : std::string("none"));
+  asked.barred = place_wanted(*asked.place, asked.wanted);
 }
 
 io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked) {
@@ -123,7 +84,7 @@ io::Task<void> Handler::serve_outcome(http::Stream& stream, std::unique_ptr<Aske
       break;
     case Outcome::Kind::kPassed:
       if (outcome.exchange && asked_the_same(stream.request())) {
-        relay(stream, *asked->place, std::move(*outcome.exchange), CacheStatus::kMiss);
+        relay(stream, *asked, std::move(*outcome.exchange), CacheStatus::kMiss);
         break;
       }
       outcome.exchange.reset();
@@ -151,7 +112,7 @@ io::Task<void> Handler::serve_head(http::Stream& stream, std::unique_ptr<Asked> 
     co_return serve_stored(stream, *asked, outcome);
   }
   if (passing.exchange)
-    co_return relay(stream, *asked->place, std::move(*passing.exchange), CacheStatus::kMiss);
+    co_return relay(stream, *asked, std::move(*passing.exchange), CacheStatus::kMiss);
   refuse_upstream(stream, asked->place, passing.error, passing.trouble);
 }
 
@@ -205,7 +166,7 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
       }
       asked.was_stored |= whole;
       const bool right = whole && (response->status != 200 || agrees(asked.wanted, *stored, *response));
-      if (whole && !right && lasts(asked, *response)) alarm_of_pin(asked, *stored);
+      if (whole && !right && lasts(asked.wanted.cls, *response)) alarm_of_pin(asked, *stored);
       if (right && asked.place->repository && response->status == 200) {
         stale.emplace();
         stale->kind = Outcome::Kind::kStored;
@@ -324,17 +285,11 @@ bool Handler::usable(const http::Stream& stream, const Asked& asked, const cache
                      const resolver::StoredResponse& response) const {
   const std::time_t now = tools_.loop.wall_seconds();
   if (response.status == 200 && !agrees(asked.wanted, stored, response)) return false;
-  const bool fresh = lasts(asked, response) || resolver::is_fresh(response, now) ||
+  const bool fresh = lasts(asked.wanted.cls, response) || resolver::is_fresh(response, now) ||
                      (asked.settled && response.response_time >= asked.at);
   if (!fresh) return false;
   if (stored.blob->state() == cache::BlobState::kVerified) return true;
   return !asked.for_ourselves && holds_all(*stored.blob, stream.request());
-}
-
-// Named by its digest, or by a version: it is never stale.
-bool Handler::lasts(const Asked& asked, const resolver::StoredResponse& response) {
-  const auto cls = asked.wanted.cls;
-  return response.status == 200 && (cls == resolver::Class::kDigest || cls == resolver::Class::kVersioned);
 }
 
 void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& outcome) {
@@ -342,14 +297,15 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
   const cache::StoredName& stored = *outcome.stored;
   resolver::StoredResponse& response = *outcome.response;
   (asked.settled ? tools_.counters.misses : tools_.counters.hits).fetch_add(1, std::memory_order_relaxed);
-  std::time_t fresh_until = lasts(asked, response) ? now + 365 * 86400
-                                                   : now + resolver::freshness_lifetime(response) -
-                                                         resolver::current_age(response, now);
+  std::time_t fresh_until = lasts(asked.wanted.cls, response) ? now + 365 * 86400
+                                                              : now + resolver::freshness_lifetime(response) -
+                                                                    resolver::current_age(response, now);
   fresh_until = std::min(fresh_until, asked.fresh_until);
   add_extra(asked, response);
   const bool is_file = outcome.status == CacheStatus::kNone;
+  std::string detail = detail_of(asked.wanted, response);
   auto prepared = PreparedResponse::make(std::move(response), stored.blob->length_bytes(),
-                                         stored.blob->digest(), !is_file);
+                                         stored.blob->digest(), !is_file, std::move(detail));
   if (is_verified(outcome.stored)) {
     asked.place->cache->touch(*stored.blob);
     const size_t in_memory = stored.blob->inline_bytes().size();
@@ -374,7 +330,9 @@ void Handler::serve_filling(http::Stream& stream, const Asked& asked, const Outc
   auto response = resolver::StoredResponse::decode(outcome.metadata);
   if (!response) return refuse(stream, asked.place, 500, "internal", "the stored response cannot be read");
   add_extra(asked, *response);
-  auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt);
+  std::string detail = detail_of(asked.wanted, *response);
+  auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt,
+                                         true, std::move(detail));
   answer(stream, *asked.place, Content{prepared, fill.blob(), watch, asked.place->cache, outcome.status});
 }
 

@@ -2,21 +2,11 @@
 #include <algorithm>
 
 #include "proxy/serve/handler.h"
+#include "proxy/serve/question.h"
 #include "proxy/serve/whole_content.h"
 #include "resolver/fields.h"
 
 namespace entrepot::serve {
-
-namespace {
-
-// What stands in the cache for a document made of these, with that.
-std::string made_from(const std::vector<Digest>& sources, const std::string& made_with) {
-  std::string text = made_with;
-  for (const Digest& digest : sources) text.append(" ").append(digest.str());
-  return sha256(std::as_bytes(std::span(text))).hex().substr(0, 40);
-}
-
-}  // namespace
 
 io::Task<void> Handler::serve_derived(http::Stream& stream, std::unique_ptr<Asked> asked,
                                       resolver::Derive derive) {
@@ -27,7 +17,7 @@ io::Task<void> Handler::serve_derived(http::Stream& stream, std::unique_ptr<Aske
 io::Task<void> Handler::serve_from(http::Stream& stream, std::unique_ptr<Asked> asked, Sources sources,
                                    resolver::Derive derive) {
   if (sources.blobs.empty()) co_return refuse_sources(stream, *asked, sources.first);
-  Made made{derive.name, derive.made_with, derive.content_type, {}};
+  Made made{derive.name, derive.made_with, derive.content_type, {}, derive.rule};
   made.make = [derive = std::move(derive)](const Blobs& blobs) { return make_content(derive, blobs); };
   co_await serve_made(stream, std::move(asked), std::move(sources), std::move(made));
 }
@@ -59,9 +49,10 @@ io::Task<void> Handler::serve_made(http::Stream& stream, std::unique_ptr<Asked> 
                                    Made made) {
   resolver::Wanted wanted;
   wanted.name = made.name;
+  wanted.rule = made.rule;
   want(*asked, std::move(wanted));
   const auto cache = asked->place->cache;
-  const std::string etag = "\"" + made_from(sources.digests, made.made_with) + "\"";
+  const std::string etag = made_from(sources.digests, made.made_with);
   // What it was made of says how long it is good, and when that was asked for.
   const std::time_t now = tools_.loop.wall_seconds();
   asked->extra.emplace_back(

@@ -3,9 +3,8 @@
 #include <algorithm>
 
 #include "proxy/config/routing.h"
+#include "proxy/serve/question.h"
 #include "proxy/serve/request_variables.h"
-#include "resolver/digests.h"
-#include "resolver/freshness.h"
 
 namespace entrepot::serve {
 
@@ -77,16 +76,9 @@ void Handler::on_request(http::Stream& stream) noexcept {
                             : serve_with_right(stream, std::move(asked)));
   }
   if (shared) {
-    resolver::Wanted wanted;
-    wanted.name = asked->hot_key = name_.text;
+    asked->hot_key = name_.text;
     asked->hot_hash = cache::name_hash(name_.space, name_.text);
-    wanted.target = config::upstream_path(*place.location, *place.pass, request.target);
-    if (const auto digest = resolver::digest_in_path(asked->path.path())) {
-      wanted.cls = resolver::Class::kDigest;
-      wanted.digest = digest;
-      wanted.digest_source = resolver::DigestSource::kUrl;
-    }
-    want(*asked, std::move(wanted));
+    want(*asked, plain_wanted(place, asked->path, request.target, name_.text));
     return stream.adopt(serve_cached(stream, std::move(asked)));
   }
   if (place.pass) {

@@ -144,11 +144,9 @@ class Handler final : public http::RequestHandler {
   void alarm_of_pin(const Asked& asked, const cache::StoredName& stored);
   bool updates_behind(const Asked& asked, const resolver::StoredResponse& response) const;
   static void want(Asked& asked, resolver::Wanted wanted);
-  static void place_url(Asked& asked);
   io::Task<Outcome> find(http::Stream& stream, Asked& asked);
   bool usable(const http::Stream& stream, const Asked& asked, const cache::StoredName& stored,
               const resolver::StoredResponse& response) const;
-  static bool lasts(const Asked& asked, const resolver::StoredResponse& response);
   static void add_extra(const Asked& asked, resolver::StoredResponse& response);
   void serve_stored(http::Stream& stream, const Asked& asked, Outcome& outcome);
   void serve_filling(http::Stream& stream, const Asked& asked, const Outcome& outcome);
@@ -162,7 +160,7 @@ class Handler final : public http::RequestHandler {
     resolver::StoredResponse response;
     std::string trouble;
   };
-  static resolver::Question question_of(const http::Stream& stream, const Asked& asked);
+  static resolver::Question question_for(const http::Stream& stream, const Asked& asked);
   io::Task<void> serve_repository(http::Stream& stream, std::unique_ptr<Asked> asked);
   io::Task<resolver::Step> resolve(http::Stream& stream, Asked& asked, resolver::Question question);
   io::Task<void> conclude(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Step step);
@@ -185,6 +183,7 @@ class Handler final : public http::RequestHandler {
   struct Made {
     std::string name, made_with, content_type;                     // as of a Derive
     std::function<std::optional<std::string>(const Blobs&)> make;  // on a pool thread
+    std::string_view rule;
   };
   io::Task<void> serve_derived(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Derive derive);
   io::Task<void> serve_from(http::Stream& stream, std::unique_ptr<Asked> asked, Sources sources,
@@ -215,7 +214,7 @@ class Handler final : public http::RequestHandler {
   };
   io::Task<Passing> open_pass(http::Stream& stream, const Asked& asked);
   io::Task<void> serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status);
-  void relay(http::Stream& stream, const Place& place, upstream::Exchange exchange, CacheStatus status);
+  void relay(http::Stream& stream, const Asked& asked, upstream::Exchange exchange, CacheStatus status);
   fill::Origin origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const;
   void refuse_upstream(http::Stream& stream, const Place* place, Error error, const std::string& trouble);
 

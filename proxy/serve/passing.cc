@@ -4,6 +4,7 @@
 #include "proxy/config/routing.h"
 #include "proxy/serve/handler.h"
 #include "proxy/serve/pass_body.h"
+#include "proxy/serve/question.h"
 #include "proxy/serve/request_variables.h"
 #include "resolver/fields.h"
 #include "resolver/text.h"
@@ -121,12 +122,12 @@ io::Task<void> Handler::serve_pass(http::Stream& stream, std::unique_ptr<Asked> 
   tools_.counters.passed.fetch_add(1, std::memory_order_relaxed);
   stream.cache_status = nginx_word(status);
   Passing passing = co_await open_pass(stream, *asked);
-  if (passing.exchange) co_return relay(stream, *asked->place, std::move(*passing.exchange), status);
+  if (passing.exchange) co_return relay(stream, *asked, std::move(*passing.exchange), status);
   refuse_upstream(stream, asked->place, passing.error, passing.trouble);
 }
 
 // The head has come: it goes out, the body follows.
-void Handler::relay(http::Stream& stream, const Place& place, upstream::Exchange exchange,
+void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange exchange,
                     CacheStatus status) {
   const upstream::UpstreamHead& head = exchange.received_head();
   stream.upstream_note = exchange.address();
@@ -141,9 +142,14 @@ void Handler::relay(http::Stream& stream, const Place& place, upstream::Exchange
     length = std::strtoull(std::string(text).c_str(), nullptr, 10);
     fields_.push_back({"content-length", stream.keep(text), true});
   }
-  if (status != CacheStatus::kNone) fields_.push_back({"cache-status", cache_status_text(status), false});
+  if (status != CacheStatus::kNone) {
+    resolver::StoredResponse nothing;  // is stored
+    nothing.status = 0;
+    const std::string detail = detail_of(asked.wanted, nothing);
+    fields_.push_back({"cache-status", stream.keep(cache_status_text(status, detail)), false});
+  }
   fields_.push_back({"via", "1.1 entrepot", false});
-  add_configured(stream, place, head.status);
+  add_configured(stream, *asked.place, head.status);
   const http::ResponseHead response{head.status, fields_, length};
   stream.respond(response, std::make_unique<PassBody>(tools_.loop, std::move(exchange)), nullptr);
 }

@@ -2,9 +2,8 @@
 // had.
 #include <algorithm>
 
-#include "proxy/config/routing.h"
 #include "proxy/serve/handler.h"
-#include "proxy/serve/whole_content.h"
+#include "proxy/serve/question.h"
 #include "resolver/fields.h"
 #include "resolver/freshness.h"
 
@@ -13,8 +12,6 @@ namespace entrepot::serve {
 using cache::FillPhase;
 
 namespace {
-
-constexpr int kMaxSteps = 64;  // of one request: a resolver that asks on and on is a fault of ours
 
 std::string joined_accept(const http::Request& request) {
   std::string all;
@@ -28,24 +25,18 @@ std::string joined_accept(const http::Request& request) {
 
 }  // namespace
 
-resolver::Question Handler::question_of(const http::Stream& stream, const Asked& asked) {
-  const config::Location& location = *asked.place->location;
-  resolver::Question question;
-  question.path = config::path_within(location, asked.path.path());
-  question.target = config::repository_target(location, stream.request().target);
-  question.accept = joined_accept(stream.request());
-  question.base = asked.place->public_url;
-  question.upstream = upstream_base(*asked.place);
-  return question;
-}
-
 io::Task<void> Handler::serve_repository(http::Stream& stream, std::unique_ptr<Asked> asked) {
   if (!asked->place->members.empty()) {
     co_await serve_virtual(stream, std::move(asked));
     co_return;
   }
-  resolver::Step step = co_await resolve(stream, *asked, question_of(stream, *asked));
+  resolver::Step step = co_await resolve(stream, *asked, question_for(stream, *asked));
   co_await conclude(stream, std::move(asked), std::move(step));
+}
+
+resolver::Question Handler::question_for(const http::Stream& stream, const Asked& asked) {
+  const http::Request& request = stream.request();
+  return serve::question_of(*asked.place, asked.path, request.target, joined_accept(request));
 }
 
 // The step that ends the resolution, with all that it asked for on its way.
@@ -80,6 +71,8 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
     refuse(stream, asked->place, refusal->status, refusal->error, refusal->detail);
   } else {
     asked->wanted.target = asked->own_target;
+    asked->wanted.cls = resolver::Class::kPass;
+    asked->wanted.rule = std::get<resolver::Pass>(step).rule;
     co_await serve_pass(stream, std::move(asked), CacheStatus::kBypass);
   }
 }
@@ -216,13 +209,7 @@ io::Task<resolver::Found> Handler::recall_notes(const Asked& asked, std::string 
     return cache->lookup(at);
   };
   const std::optional<cache::StoredName> stored = co_await tools_.pool.run(tools_.loop, std::move(look));
-  const auto notes = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
-  resolver::Found found;
-  found.status = notes ? 200 : 404;
-  if (notes) found.fields = notes->fields;
-  found.whole =
-      notes && notes->status == 200 && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
-  co_return found;
+  co_return recalled(stored);
 }
 
 // A lost note costs a question upstream, no more: two that are taken at once need not both stay.

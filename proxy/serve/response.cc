@@ -1,16 +1,20 @@
 #include "proxy/serve/response.h"
 
+#include "proxy/serve/cache_status.h"
+
 namespace entrepot::serve {
 
 std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredResponse stored,
                                                                uint64_t length_bytes,
                                                                const std::optional<Digest>& digest,
-                                                               bool from_upstream) {
+                                                               bool from_upstream, std::string detail) {
   auto prepared = std::make_shared<PreparedResponse>();
   PreparedResponse& p = *prepared;
   p.stored = std::move(stored);
   p.length_bytes = length_bytes;
   p.from_upstream = from_upstream;
+  p.hit_field = cache_status_text(CacheStatus::kHit, detail);
+  p.detail = std::move(detail);
   const auto& promised = p.stored.expected_digest;
   // Only SHA-256: a validator must not change when the fill that promised another digest is done.
   const bool promises_sha256 = promised && promised->algorithm == DigestAlgorithm::kSha256;

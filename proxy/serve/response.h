@@ -20,14 +20,16 @@ struct PreparedResponse {
   std::string last_modified;
   std::string length_text;
   std::string repr_digest;
-  bool has_date = false;            // the upstream's Date stands among the fields
+  std::string detail;     // class and source of the digest: of Cache-Status; empty: outside of repositories
+  std::string hit_field;  // the whole of it where this is a hit
+  bool has_date = false;  // the upstream's Date stands among the fields
   std::vector<http::Field> fields;  // views into the above
 
   bool from_upstream = true;  // then it has an age and a way through us; a local file has neither
 
   static std::shared_ptr<const PreparedResponse> make(resolver::StoredResponse stored, uint64_t length_bytes,
                                                       const std::optional<Digest>& digest,
-                                                      bool from_upstream = true);
+                                                      bool from_upstream = true, std::string detail = {});
 };
 
 // The fields of a 304 (RFC 9110 15.4.5).

@@ -1,11 +1,10 @@
 // A virtual repository: the first member that has what is asked for answers. A member that cannot be asked is
 // not one that has nothing: its trouble ends the search. Documents that list what there is are merged.
-#include <fnmatch.h>
-
 #include <algorithm>
 
 #include "proxy/config/routing.h"
 #include "proxy/serve/handler.h"
+#include "proxy/serve/question.h"
 #include "resolver/freshness.h"
 #include "resolver/members.h"
 
@@ -14,22 +13,6 @@ namespace entrepot::serve {
 namespace {
 
 bool is_absence(int status) { return status == 404 || status == 410; }
-
-// Those that may bring what has this name: all, or whom the first route that matches names.
-std::vector<const Place*> members_for(const Place& place, const std::string& name) {
-  const auto& routes = place.repository->routes;
-  const auto route = std::find_if(routes.begin(), routes.end(), [&name](const config::Route& candidate) {
-    return ::fnmatch(candidate.pattern.c_str(), name.c_str(), 0) == 0;
-  });
-  std::vector<const Place*> members;
-  for (const Place& member : place.members) {
-    const bool is_routed =
-        route == routes.end() ||
-        std::find(route->members.begin(), route->members.end(), member.repository) != route->members.end();
-    if (is_routed) members.push_back(&member);
-  }
-  return members;
-}
 
 bool is_absence(const resolver::Step& step) {
   if (const auto* refusal = std::get_if<resolver::Refuse>(&step)) return is_absence(refusal->status);
@@ -67,6 +50,7 @@ std::optional<resolver::Derive> derive_of(resolver::Step& step) {
   if (!serve) return std::nullopt;
   resolver::Derive derive;
   derive.name = serve->wanted.name;
+  derive.rule = serve->wanted.rule;
   derive.sources.push_back(std::move(serve->wanted));
   derive.make = [](std::span<const std::string_view> contents) { return std::optional<std::string>(contents[0]); };
   return derive;
@@ -101,7 +85,7 @@ io::Task<void> Handler::serve_virtual(http::Stream& stream, std::unique_ptr<Aske
   const Place& place = *asked->place;
   const auto format = place.repository->format;
   const std::string path = config::path_within(*place.location, asked->path.path());
-  std::vector<const Place*> members = members_for(place, resolver::routed_name(format, path));
+  std::vector<const Place*> members = members_for(place, path);
   if (const auto merge = resolver::merge_of(format, path)) {
     co_await serve_merged(stream, std::move(asked), std::move(members), *merge);
     co_return;
@@ -113,7 +97,7 @@ io::Task<void> Handler::serve_virtual(http::Stream& stream, std::unique_ptr<Aske
   for (const Place* member : members) {
     auto own = std::make_unique<Asked>(*asked);
     own->place = member;
-    resolver::Step step = co_await resolve(stream, *own, question_of(stream, *own));
+    resolver::Step step = co_await resolve(stream, *own, question_for(stream, *own));
     if (is_absence(step)) {
       absence = std::move(step);
       continue;
@@ -149,7 +133,7 @@ io::Task<bool> Handler::serve_member(http::Stream& stream, const Asked& whole, s
   if (is_absence(status)) co_return false;
   if (status == 200 && !passes) remember_winner(whole, *asked, outcome, std::move(note));
   if (passing.exchange) {
-    relay(stream, *asked->place, std::move(*passing.exchange), CacheStatus::kMiss);
+    relay(stream, *asked, std::move(*passing.exchange), CacheStatus::kMiss);
   } else if (passes) {
     refuse_upstream(stream, asked->place, passing.error, passing.trouble);
   } else {
@@ -165,7 +149,7 @@ void Handler::remember_winner(const Asked& whole, const Asked& asked, const Outc
   const std::time_t now = tools_.loop.wall_seconds();
   const std::time_t fresh_until = std::min<std::time_t>(
       asked.fresh_until, now + resolver::freshness_lifetime(*response) - resolver::current_age(*response, now));
-  const std::time_t until = lasts(asked, *response) ? std::numeric_limits<std::time_t>::max() : fresh_until;
+  const std::time_t until = lasts(asked.wanted.cls, *response) ? std::numeric_limits<std::time_t>::max() : fresh_until;
   if (until <= now) return;
   resolver::StoredResponse record;
   record.fields = {{"member", asked.place->repository->name},
@@ -181,7 +165,7 @@ io::Task<void> Handler::serve_merged(http::Stream& stream, std::unique_ptr<Asked
   for (const Place* member : members) {
     auto own = std::make_unique<Asked>(*asked);
     own->place = member;
-    resolver::Question question = question_of(stream, *own);
+    resolver::Question question = question_for(stream, *own);
     if (!merge.any_accept) question.accept.clear();
     resolver::Step step = co_await resolve(stream, *own, std::move(question));
     if (is_absence(step)) continue;
@@ -200,7 +184,7 @@ io::Task<void> Handler::serve_merged(http::Stream& stream, std::unique_ptr<Asked
     all.digests.insert(all.digests.end(), sources.digests.begin(), sources.digests.end());
   }
   if (parts.empty()) co_return refuse(stream, asked->place, 404, "not-found", "no member has it");
-  Made made{"merged " + parts.front().derive.name, "", parts.front().derive.content_type, {}};
+  Made made{"merged " + parts.front().derive.name, "", parts.front().derive.content_type, {}, parts.front().derive.rule};
   for (const Part& part : parts) made.made_with += part.derive.made_with + " " + part.member + "\n";
   made.make = [parts = std::move(parts), merge](const Blobs& blobs) { return make_merged(parts, merge, blobs); };
   co_await serve_made(stream, std::move(asked), std::move(all), std::move(made));

@@ -16,6 +16,7 @@ constexpr uint64_t kMaxIndexBytes = 1ull << 30;
 constexpr size_t kMaxIndexes = 24;  // that one file of the pool is looked up in
 constexpr int kMaxQuestions = 56;   // for it
 constexpr std::string_view kNotes = "apt indexes";
+constexpr std::string_view kRelease = "apt: a Release";  // a rule
 
 std::string join(const std::string& folder, std::string_view name) {
   return folder.empty() ? "/" + std::string(name) : "/" + folder + "/" + std::string(name);
@@ -50,8 +51,9 @@ Document read_index(std::span<const std::byte> bytes, std::string_view) {
 }
 
 // `name`: one for all ways to write the path; `target`: as the client sent it.
-Wanted by_path(std::string name, std::string target, Class cls) {
+Wanted by_path(std::string name, std::string target, Class cls, std::string_view rule) {
   Wanted wanted;
+  wanted.rule = rule;
   wanted.name = std::move(name);
   wanted.target = std::move(target);
   wanted.cls = cls;
@@ -59,7 +61,8 @@ Wanted by_path(std::string name, std::string target, Class cls) {
 }
 
 Fetch release_of(const std::string& dist, std::string_view file = "InRelease") {
-  return {by_path(join(dist, file), target_of(dist, file), Class::kMutable), "apt release", read_release};
+  return {by_path(join(dist, file), target_of(dist, file), Class::kMutable, kRelease), "apt release",
+          read_release};
 }
 
 std::string folder_of(std::string_view path) {
@@ -79,6 +82,7 @@ Wanted index_by_digest(const std::string& dist, const std::string& inside, const
   wanted.cls = Class::kDigest;
   wanted.digest = digest;
   wanted.digest_source = DigestSource::kSignedMetadata;
+  wanted.rule = "apt: a list, by the Release that vouches for it";
   return wanted;
 }
 
@@ -139,7 +143,8 @@ class IndexResolution final : public ReleaseFirst {
 
  private:
   Step conclude(const Found& found) override {
-    const Step as_it_is = Serve{by_path(join(path_.dist, path_.inside), target_, Class::kMutable)};
+    const Step as_it_is = Serve{by_path(join(path_.dist, path_.inside), target_, Class::kMutable,
+                                        "apt: a list that no Release vouches for")};
     if (found.status == 404) return as_it_is;
     if (auto refusal = without(found, "the Release")) return std::move(*refusal);
     const auto& release = *static_cast<const AptRelease*>(found.document.get());
@@ -160,7 +165,8 @@ class ByHashResolution final : public ReleaseFirst {
  public:
   ByHashResolution(const AptPath& path, std::string target)
       : ReleaseFirst(path.dist), folder_(folder_of(folder_of(folder_of(path.inside)))) {
-    serve_.wanted = by_path(join(path.dist, path.inside), std::move(target), Class::kDigest);
+    serve_.wanted = by_path(join(path.dist, path.inside), std::move(target), Class::kDigest,
+                            "apt: a list, by the digest in its URL");
     serve_.wanted.digest = path.digest;
     serve_.wanted.digest_source = DigestSource::kUrl;
     const auto algorithm = path.digest->algorithm;
@@ -291,7 +297,9 @@ class PoolResolution final : public Resolution {
   }
 
   Step serve() const {
-    Wanted wanted = by_path(join("", path_.inside), target_, Class::kVersioned);
+    Wanted wanted = by_path(join("", path_.inside), target_, Class::kVersioned,
+                            digest_ ? "apt: a file of the pool, by the lists that name it"
+                                    : "apt: a file of the pool that no list in use names");
     wanted.digest = digest_;
     if (digest_) wanted.digest_source = DigestSource::kIndex;
     return Serve{std::move(wanted)};
@@ -321,12 +329,13 @@ std::unique_ptr<Resolution> resolve_apt(const Question& question) {
       return std::make_unique<PoolResolution>(std::move(path), target);
     case AptPath::Kind::kRelease: {
       const std::string file = question.path.substr(question.path.rfind('/') + 1);
-      return at_once(Serve{by_path(join(path.dist, file), target, Class::kMutable)});
+      return at_once(Serve{by_path(join(path.dist, file), target, Class::kMutable, kRelease)});
     }
     case AptPath::Kind::kOther:
       break;
   }
-  return at_once(Serve{by_path(target, target, Class::kMutable)});
+  return at_once(
+      Serve{by_path(target, target, Class::kMutable, "apt: neither a list nor a file of the pool")});
 }
 
 }  // namespace entrepot::resolver

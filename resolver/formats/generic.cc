@@ -10,8 +10,10 @@ namespace {
 Wanted by_path(std::string target, const std::string& path) {
   Wanted wanted;
   wanted.name = wanted.target = std::move(target);
+  wanted.rule = "generic: a path, fresh for as long as the upstream says";
   if (const auto digest = digest_in_path(path)) {
     wanted.cls = Class::kDigest;
+    wanted.rule = "generic: a path that carries its digest";
     wanted.digest = digest;
     wanted.digest_source = DigestSource::kUrl;
   }
@@ -45,6 +47,7 @@ Step sidecar(const Found& found, const Question& question, const Sidecar& kind) 
   derive.sources.push_back(by_path(target, std::string(file)));
   derive.content_type = "text/plain";
   derive.checksum = kind.algorithm;
+  derive.rule = "generic: a sidecar, made here of what it is the digest of";
   return derive;
 }
 

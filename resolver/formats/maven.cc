@@ -11,6 +11,8 @@ namespace entrepot::resolver {
 namespace {
 
 constexpr std::string_view kSnapshot = "-SNAPSHOT";
+constexpr std::string_view kMetadata = "maven: metadata";  // rules
+constexpr std::string_view kOther = "maven: a path that is no artifact's";
 
 std::optional<DigestAlgorithm> algorithm_of(std::string_view sidecar) {
   for (const auto algorithm :
@@ -24,8 +26,9 @@ bool is_token(std::string_view version) {
   return version == "[RELEASE]" || version == "[INTEGRATION]" || version == "LATEST" || version == "RELEASE";
 }
 
-Wanted by_path(std::string path, Class cls) {
+Wanted by_path(std::string path, Class cls, std::string_view rule) {
   Wanted wanted;
+  wanted.rule = rule;
   wanted.name = path;
   wanted.target = std::move(path);
   wanted.cls = cls;
@@ -72,7 +75,7 @@ class MavenResolution final : public Resolution {
       case Asked::kBuild:
         return follow_snapshot(*input);
       case Asked::kStored:
-        return input->whole ? serve(by_path(target(), Class::kVersioned)) : ask_checksum();
+        return input->whole ? serve(artifact_wanted()) : ask_checksum();
       case Asked::kChecksum:
         return serve_artifact(*input);
     }
@@ -84,10 +87,12 @@ class MavenResolution final : public Resolution {
 
   Step begin() {
     // Matrix parameters ("a-1.0.jar;build=7") ask for what fits them now.
-    if (question_.path.find(';') != std::string::npos) return Serve{by_path(question_.target, Class::kMutable)};
+    if (question_.path.find(';') != std::string::npos) return Serve{by_path(question_.target, Class::kMutable, "maven: matrix parameters, for what fits them now")};
     if (path_.kind == MavenPath::Kind::kOther && !sidecar_)
-      return serve(by_path(question_.target, Class::kMutable));
-    if (path_.kind != MavenPath::Kind::kArtifact) return serve(by_path(target(), Class::kMutable));
+      return serve(by_path(question_.target, Class::kMutable, kOther));
+    if (path_.kind != MavenPath::Kind::kArtifact)
+      return serve(
+          by_path(target(), Class::kMutable, path_.kind == MavenPath::Kind::kMetadata ? kMetadata : kOther));
     if (is_token(path_.version)) {
       asked_ = Asked::kVersion;
       return Fetch{metadata(artifact_folder()), "maven metadata", read_metadata};
@@ -96,7 +101,7 @@ class MavenResolution final : public Resolution {
   }
 
   static Wanted metadata(const std::string& folder) {
-    return by_path(escaped_path(folder) + "/maven-metadata.xml", Class::kMutable);
+    return by_path(escaped_path(folder) + "/maven-metadata.xml", Class::kMutable, kMetadata);
   }
   std::string artifact_folder() const {
     return (path_.group_path.empty() ? "/" : "/" + path_.group_path + "/") + path_.artifact;
@@ -125,6 +130,11 @@ class MavenResolution final : public Resolution {
     return path_.artifact + "-" + version + classifier + "." + path_.extension;
   }
 
+  Wanted artifact_wanted() const {
+    const bool build = path_.version.ends_with(kSnapshot);
+    return by_path(target(), Class::kVersioned, build ? "maven: a build of a snapshot" : "maven: a release");
+  }
+
   Step artifact() {
     if (path_.file_version.ends_with(kSnapshot)) {
       asked_ = Asked::kBuild;
@@ -136,7 +146,7 @@ class MavenResolution final : public Resolution {
 
   Step ask_checksum() {
     asked_ = Asked::kChecksum;
-    Wanted sha1 = by_path(target() + ".sha1", Class::kMutable);
+    Wanted sha1 = by_path(target() + ".sha1", Class::kMutable, "maven: a checksum of the upstream");
     sha1.name = "upstream " + sha1.name;
     return Fetch{std::move(sha1), "sha1", read_sha1};
   }
@@ -146,7 +156,8 @@ class MavenResolution final : public Resolution {
     const auto* known = static_cast<const MavenMetadata*>(found.document.get());
     const auto build =
         known ? resolve_maven_snapshot(*known, path_.classifier, path_.extension) : std::nullopt;
-    if (!build || build->ends_with(kSnapshot)) return serve(by_path(target(), Class::kMutable));
+    if (!build || build->ends_with(kSnapshot))
+      return serve(by_path(target(), Class::kMutable, "maven: a snapshot whose builds have one name"));
     path_.file_version = *build;
     resolved_ = folder() + "/" + file_name(*build);
     return artifact();
@@ -156,7 +167,7 @@ class MavenResolution final : public Resolution {
   Step serve_artifact(const Found& found) const {
     const bool trouble = found.status == 0 || found.status == 429 || found.status >= 500;
     if (trouble) return *without(found, "the checksum");
-    Wanted wanted = by_path(target(), Class::kVersioned);
+    Wanted wanted = artifact_wanted();
     if (const auto* sha1 = static_cast<const Digest*>(found.document.get())) {
       wanted.digest = *sha1;
       wanted.digest_source = DigestSource::kSidecar;
@@ -174,6 +185,7 @@ class MavenResolution final : public Resolution {
     Derive derive;
     derive.name = wanted.name + "." + path_.sidecar + " made here";
     derive.sources.push_back(std::move(wanted));
+    derive.rule = "maven: a checksum, made here of what is stored";
     derive.content_type = "text/plain";
     derive.checksum = sidecar_;
     return derive;

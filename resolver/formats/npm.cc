@@ -19,11 +19,13 @@ Wanted packument(const std::string& name, std::string_view media_type) {
   wanted.target = "/" + escaped_npm_name(name);
   wanted.accept = media_type == kFull ? kFull : kAcceptAbbreviated;
   wanted.name = "/" + name + " " + std::string(media_type);
+  wanted.rule = "npm: a packument";
   return wanted;
 }
 
 Step rewritten(Wanted source, const std::string& base) {
   Derive derive;
+  derive.rule = source.rule;
   derive.name = source.name + " for " + base;
   derive.sources.push_back(std::move(source));
   derive.made_with = base;
@@ -86,7 +88,9 @@ class TarballResolution final : public Resolution {
     wanted.name = "/" + path_.name + "/-/" + path_.file;
     wanted.target = target_;
     wanted.cls = Class::kVersioned;
+    wanted.rule = "npm: a tarball that no packument lists";
     if (!tarball) return serve;
+    wanted.rule = "npm: a tarball, by its packument";
     wanted.url = tarball->url;
     wanted.digest = tarball->digest;
     wanted.digest_source = tarball->digest ? DigestSource::kIndex : DigestSource::kNone;
@@ -114,6 +118,7 @@ std::unique_ptr<Resolution> resolve_npm(const Question& question) {
       version.name = "/" + path.name + "/" + path.file;
       version.target = "/" + escaped_npm_name(path.name) + "/" + path.file;
       version.accept = kFull;
+      version.rule = "npm: the manifest of a version";
       return at_once(rewritten(std::move(version), question.base));
     }
     case NpmPath::Kind::kTarball:
@@ -121,7 +126,7 @@ std::unique_ptr<Resolution> resolve_npm(const Question& question) {
     case NpmPath::Kind::kPass:
       break;
   }
-  return at_once(Pass{});
+  return at_once(Pass{"npm: neither a package nor a tarball"});
 }
 
 }  // namespace entrepot::resolver

@@ -63,6 +63,8 @@ Give unavailable(const Found& found, std::string_view what) {
 
 Wanted by_digest(const std::string& name, std::string_view kind, const Digest& digest) {
   Wanted wanted;
+  wanted.rule =
+      kind == "blobs" ? "oci: a blob, by the digest in its URL" : "oci: a manifest, by the digest in its URL";
   wanted.name = wanted.target = "/v2/" + name + "/" + std::string(kind) + "/" + digest.str();
   wanted.cls = Class::kDigest;
   wanted.digest = digest;
@@ -110,6 +112,7 @@ class OciResolution final : public Resolution {
     wanted.target = "/v2/" + path_.name + "/manifests/" + path_.tag;
     wanted.accept = accept_.empty() ? std::string(kOciManifestTypes) : accept_;
     wanted.name = std::string(method) + wanted.target + " " + wanted.accept;
+    wanted.rule = "oci: a tag";
     return wanted;
   }
 
@@ -128,6 +131,7 @@ class OciResolution final : public Resolution {
   Wanted manifest() const {
     Wanted wanted = by_digest(path_.name, "manifests", *path_.digest);
     wanted.accept = kOciManifestTypes;
+    if (!path_.tag.empty()) wanted.rule = "oci: a manifest, by the digest that its tag stands for";
     return wanted;
   }
 
@@ -206,6 +210,7 @@ Step list(const Question& question, const std::string& target) {
   wanted.name = wanted.target = target;
   wanted.accept = question.accept;
   if (!wanted.accept.empty()) wanted.name += " " + wanted.accept;
+  wanted.rule = "oci: a list";
   return Fetch{std::move(wanted), "oci list", read_text};
 }
 
@@ -219,6 +224,7 @@ std::unique_ptr<Resolution> resolve_oci(const Question& question) {
     case OciPath::Kind::kBase: {
       Wanted base;
       base.name = base.target = "/v2/";
+      base.rule = "oci: the root of a registry";
       // A registry that is away does not close what is stored.
       return ask_once(Probe{std::move(base)}, [](const Found& found) -> Step {
         if (found.status == 401 || found.status == 403) return refused(found);
@@ -243,12 +249,15 @@ std::unique_ptr<Resolution> resolve_oci(const Question& question) {
         if (!link.empty()) give.fields.emplace_back("link", std::move(link));
         return give;
       });
-    case OciPath::Kind::kBad:
-      return at_once(error(400, "NAME_INVALID", "a malformed name, tag or digest"));
+    case OciPath::Kind::kBad: {
+      Give give = error(400, "NAME_INVALID", "a malformed name, tag or digest");
+      give.rule = "oci: a malformed name, tag or digest";
+      return at_once(std::move(give));
+    }
     case OciPath::Kind::kPass:
       break;
   }
-  return at_once(Pass{});
+  return at_once(Pass{"oci: none of the paths by which images are pulled"});
 }
 
 }  // namespace entrepot::resolver

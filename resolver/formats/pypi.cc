@@ -30,6 +30,7 @@ Wanted page(const std::string& target, bool json) {
   wanted.target = target;
   wanted.name = target + (json ? " json" : " html");
   wanted.accept = json ? std::string(kJson) + ", text/html;q=0.5" : std::string(kHtml);
+  wanted.rule = target == "/simple/" ? "pypi: the list of projects" : "pypi: the page of a project";
   return wanted;
 }
 
@@ -39,6 +40,7 @@ Step rewritten(const Question& question, const std::string& project) {
   derive.sources.push_back(page(target, wants_json(question.accept)));
   derive.name = derive.sources.front().name + " for " + question.base;
   derive.made_with = question.base;
+  derive.rule = derive.sources.front().rule;
   derive.make = [url, project, base = question.base](std::span<const std::string_view> contents) {
     const auto bytes = std::as_bytes(std::span(contents[0]));
     return rewrite_pypi_page(bytes, looks_like_json(bytes), url, base, project);
@@ -79,6 +81,8 @@ class PypiFileResolution final : public Resolution {
     wanted.url = file.url + (metadata() ? ".metadata" : "");
     wanted.digest = metadata() ? file.metadata_digest : file.digest;
     if (wanted.digest) wanted.digest_source = DigestSource::kIndex;
+    wanted.rule = metadata() ? "pypi: the metadata of a file, by its project's page"
+                             : "pypi: a file, by its project's page";
     return serve;
   }
 
@@ -88,6 +92,7 @@ class PypiFileResolution final : public Resolution {
     serve.wanted.name = name();
     serve.wanted.cls = Class::kVersioned;
     serve.wanted.only_stored = true;
+    serve.wanted.rule = "pypi: a file that its project's page does not list";
     return serve;
   }
 
@@ -108,6 +113,7 @@ std::unique_ptr<Resolution> resolve_pypi(const Question& question) {
     case PypiPath::Kind::kRedirect: {
       Give give;
       give.status = 301;
+      give.rule = "pypi: a page under another spelling of its name";
       const std::string project = path.project.empty() ? "" : path.project + "/";
       give.fields = {{"location", question.base + "/simple/" + project}};
       return at_once(std::move(give));
@@ -125,7 +131,7 @@ std::unique_ptr<Resolution> resolve_pypi(const Question& question) {
     case PypiPath::Kind::kPass:
       break;
   }
-  return at_once(Pass{});
+  return at_once(Pass{"pypi: neither a page nor a file"});
 }
 
 }  // namespace entrepot::resolver

@@ -14,6 +14,7 @@ from support.origin import made_bytes
 SIZE = 3 << 20
 POOL = "/apt/debian/pool"
 IN_RELEASE = f"/apt/debian/{SUITE}/InRelease"
+MUTABLE_HIT = 'entrepot; hit; detail="mutable"'
 MISMATCH = re.compile("hash sum mismatch", re.I)
 
 
@@ -94,7 +95,7 @@ def installed(apt):
 def wait_stale(edge, path=IN_RELEASE):
     """The edge asks anew, or would: its answer is no plain hit."""
     edge.fetch(path)
-    wait_until(lambda: edge.fetch(path).fields["cache-status"] != "entrepot; hit", f"{path} to be stale")
+    wait_until(lambda: edge.fetch(path).fields["cache-status"] != MUTABLE_HIT, f"{path} to be stale")
 
 
 @both_ways

@@ -30,6 +30,11 @@ class FakeEdge final : public Edge {
     return {{"entrepot_requests_total", "Requests received.", false, 12345678901.0},
             {"entrepot_fills_running", "Fills running now.", true, 3}};
   }
+  // What it is asked.
+  Explained explain(const std::string& url, const std::string& accept) const override {
+    if (url == "http://nobody/") return {"", "no server has it"};
+    return {R"({"url":")" + url + R"(","accept":")" + accept + "\"}\n", ""};
+  }
   bool ready() const override { return is_ready; }
   bool alive() const override { return is_alive; }
   std::atomic<bool> is_ready{true}, is_alive{true};
@@ -111,6 +116,25 @@ TEST_F(Admin, MetricsSayWhetherItIsReady) {
   EXPECT_THAT(ask("GET /metrics HTTP/1.1"), HasSubstr("\nentrepot_ready 1\n"));
   edge_.is_ready = false;
   EXPECT_THAT(ask("GET /metrics HTTP/1.1"), HasSubstr("\nentrepot_ready 0\n"));
+}
+
+TEST_F(Admin, ExplainGivesTheEdgeTheDecodedUrlAndAccept) {
+  const std::string answer =
+      ask("GET /explain?url=https%3A%2F%2Fa%2Fb%252Fc%3Fd%26e%2B&accept=x%2Fy HTTP/1.1");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Content-Type: application/json\r\n"));
+  EXPECT_THAT(answer, EndsWith("{\"url\":\"https://a/b%2Fc?d&e+\",\"accept\":\"x/y\"}\n"));
+}
+
+TEST_F(Admin, ExplainWithoutAUrlIsABadRequest) {
+  for (const char* query : {"", "?", "?url", "?url=", "?accept=x", "?&&", "?=%"})
+    EXPECT_THAT(ask("GET /explain" + std::string(query) + " HTTP/1.1"), StartsWith("HTTP/1.1 400 ")) << query;
+}
+
+TEST_F(Admin, ExplainOfWhatNoServerHasIsNotFound) {
+  const std::string answer = ask("GET /explain?url=http%3A%2F%2Fnobody%2F HTTP/1.1");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(answer, HasSubstr("\"detail\":\"no server has it\""));
 }
 
 TEST_F(Admin, AQueryDoesNotChangeThePath) {

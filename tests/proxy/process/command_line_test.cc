@@ -82,6 +82,33 @@ TEST(CommandLine, SignalsHaveNginxsNames) {
   }
 }
 
+TEST(CommandLine, ExplainTakesAUrlAndWhatTheClientAccepts) {
+  struct Case {
+    std::vector<const char*> arguments;
+    const char *url, *accept, *file;
+    bool json;
+  };
+  const char* const kConf = "/etc/entrepot/conf/entrepot.conf";
+  const Case cases[] = {
+      {{"explain", "http://a/"}, "http://a/", "", kConf, false},
+      {{"explain", "--json", "http://a/"}, "http://a/", "", kConf, true},
+      {{"explain", "http://a/", "-H", "Accept: x/y;q=1"}, "http://a/", "x/y;q=1", kConf, false},
+      {{"explain", "-Haccept:x/y", "http://a/"}, "http://a/", "x/y", kConf, false},
+      {{"explain", "-c", "/b.conf", "http://a/"}, "http://a/", "", "/b.conf", false},
+      {{"-p", "/srv", "-c", "b.conf", "explain", "http://a/"}, "http://a/", "", "/srv/b.conf", false},
+      {{"explain", "explain"}, "explain", "", kConf, false},
+  };
+  for (const Case& c : cases) {
+    const CommandLine line = parse(c.arguments);
+    EXPECT_EQ(line.error, "");
+    EXPECT_EQ(line.action, Action::kExplain);
+    EXPECT_EQ(line.url, c.url);
+    EXPECT_EQ(line.accept, c.accept);
+    EXPECT_EQ(line.conf.file, c.file);
+    EXPECT_EQ(line.json, c.json);
+  }
+}
+
 TEST(CommandLine, SaysWhatIsWrongInNginxsWords) {
   struct Case {
     std::vector<const char*> arguments;
@@ -100,6 +127,16 @@ TEST(CommandLine, SaysWhatIsWrongInNginxsWords) {
       {{"-g"}, "option \"-g\" requires parameter"},
       {{"-s"}, "option \"-s\" requires parameter"},
       {{"-s", "halt"}, "invalid option: \"-s halt\""},
+      // What only explain takes, and what it needs.
+      {{"explain"}, "\"explain\" requires a URL"},
+      {{"explain", "--json"}, "\"explain\" requires a URL"},
+      {{"explain", "http://a/", "http://b/"}, "invalid option: \"http://b/\""},
+      {{"explain", "http://a/", "-H"}, "option \"-H\" requires field"},
+      {{"explain", "http://a/", "-H", "Range: bytes=0-9"}, "option \"-H\" takes \"Accept: ...\" alone"},
+      {{"explain", "http://a/", "--yaml"}, "invalid option: \"-\""},
+      {{"-H", "Accept: x"}, "invalid option: \"H\""},
+      {{"--json"}, "invalid option: \"-\""},
+      {{"-t", "explain"}, "invalid option: \"explain\""},
       // The first error counts.
       {{"-x", "-y"}, "invalid option: \"x\""},
   };

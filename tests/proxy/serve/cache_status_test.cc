@@ -29,6 +29,24 @@ TEST(CacheStatus, EachHasItsField) {
   EXPECT_EQ(cache_status_text(CacheStatus::kNone), "");
 }
 
+// RFC 9211 2.8: a String. What the status itself tells stands behind it, in the one parameter that there may
+// be.
+TEST(CacheStatus, DetailIsOneQuotedString) {
+  const auto text = [](CacheStatus status) { return cache_status_text(status, "versioned index"); };
+  EXPECT_EQ(text(CacheStatus::kHit), "entrepot; hit; detail=\"versioned index\"");
+  EXPECT_EQ(text(CacheStatus::kHitUnverified), "entrepot; hit; detail=\"versioned index, unverified\"");
+  EXPECT_EQ(text(CacheStatus::kMiss), "entrepot; fwd=uri-miss; detail=\"versioned index\"");
+  EXPECT_EQ(text(CacheStatus::kStale), "entrepot; hit; detail=\"versioned index, stale\"");
+  EXPECT_EQ(text(CacheStatus::kRevalidated),
+            "entrepot; fwd=stale; fwd-status=304; detail=\"versioned index\"");
+  EXPECT_EQ(text(CacheStatus::kNone), "");
+}
+
+TEST(CacheStatus, WithoutDetailTheFieldIsAsEver) {
+  for (const CacheStatus status : kAllCacheStatuses)
+    EXPECT_EQ(cache_status_text(status, ""), cache_status_text(status));
+}
+
 TEST(CacheStatus, NginxWordsAreNginxsOwn) {
   const std::set<std::string_view> known{"",      "MISS",     "BYPASS",      "EXPIRED",
                                          "STALE", "UPDATING", "REVALIDATED", "HIT"};

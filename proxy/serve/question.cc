@@ -1,0 +1,124 @@
+#include "proxy/serve/question.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "proxy/config/routing.h"
+#include "proxy/upstream/target.h"
+#include "resolver/digests.h"
+#include "resolver/members.h"
+
+namespace entrepot::serve {
+
+resolver::Question question_of(const Place& place, const RequestPath& path, std::string_view target,
+                               std::string accept) {
+  resolver::Question question;
+  question.path = config::path_within(*place.location, path.path());
+  question.target = config::repository_target(*place.location, target);
+  question.accept = std::move(accept);
+  question.base = place.public_url;
+  question.upstream = upstream_base(place);
+  return question;
+}
+
+std::vector<const Place*> members_for(const Place& place, const std::string& path) {
+  const std::string name = resolver::routed_name(place.repository->format, path);
+  const auto& routes = place.repository->routes;
+  const auto route = std::find_if(routes.begin(), routes.end(), [&name](const config::Route& candidate) {
+    return ::fnmatch(candidate.pattern.c_str(), name.c_str(), 0) == 0;
+  });
+  std::vector<const Place*> members;
+  for (const Place& member : place.members) {
+    const bool is_routed =
+        route == routes.end() ||
+        std::find(route->members.begin(), route->members.end(), member.repository) != route->members.end();
+    if (is_routed) members.push_back(&member);
+  }
+  return members;
+}
+
+resolver::Wanted plain_wanted(const Place& place, const RequestPath& path, std::string_view target,
+                              std::string key) {
+  resolver::Wanted wanted;
+  wanted.name = std::move(key);
+  wanted.target = config::upstream_path(*place.location, *place.pass, target);
+  if (const auto digest = resolver::digest_in_path(path.path())) {
+    wanted.cls = resolver::Class::kDigest;
+    wanted.digest = digest;
+    wanted.digest_source = resolver::DigestSource::kUrl;
+  }
+  return wanted;
+}
+
+std::string place_wanted(const Place& place, resolver::Wanted& wanted) {
+  std::string barred = wanted.only_stored ? "it is not stored, and no index says where it is" : "";
+  std::string& url = wanted.url;
+  if (url.empty()) return barred;
+  const std::string base = upstream_base(place);
+  if (url.starts_with(base + "/") &&
+      !config::may_climb(url.substr(base.size(), url.find('?') - base.size()))) {
+    wanted.target = url.substr(base.size());
+    url.clear();
+    return barred;
+  }
+  const auto target = upstream::parse_target(url);
+  const auto allows = [&target](const std::string& host) {
+    return target && (host == target->host || host == target->authority);
+  };
+  const auto& hosts = place.repository->file_hosts;
+  if (std::any_of(hosts.begin(), hosts.end(), allows)) return barred;
+  return "the index names a host that \"file_hosts\" does not allow: " +
+         (target ? target->authority : std::string("none"));
+}
+
+bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
+            const resolver::StoredResponse& response) {
+  if (!wanted.digest) return true;
+  if (stored.digest && wanted.digest->algorithm == DigestAlgorithm::kSha256)
+    return *stored.digest == *wanted.digest;
+  const auto& promised = response.expected_digest;
+  return promised && (promised->algorithm != wanted.digest->algorithm || *promised == *wanted.digest);
+}
+
+bool lasts(resolver::Class cls, const resolver::StoredResponse& response) {
+  return response.status == 200 && (cls == resolver::Class::kDigest || cls == resolver::Class::kVersioned);
+}
+
+bool is_verified(const std::optional<cache::StoredName>& stored) {
+  return stored && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
+}
+
+resolver::Found recalled(const std::optional<cache::StoredName>& stored) {
+  const auto notes = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
+  resolver::Found found;
+  found.status = notes ? 200 : 404;
+  if (notes) found.fields = notes->fields;
+  found.whole = notes && notes->status == 200 && is_verified(stored);
+  return found;
+}
+
+std::string made_from(const std::vector<Digest>& sources, const std::string& made_with) {
+  std::string text = made_with;
+  for (const Digest& digest : sources) text.append(" ").append(digest.str());
+  return "\"" + sha256(std::as_bytes(std::span(text))).hex().substr(0, 40) + "\"";
+}
+
+resolver::DigestSource digest_source_of(const resolver::Wanted& wanted,
+                                        const resolver::StoredResponse& response) {
+  using resolver::DigestSource;
+  if (wanted.digest) return wanted.digest_source;
+  if (response.expected_digest) return response.digest_source;
+  const bool pinned = wanted.cls == resolver::Class::kVersioned && response.status == 200;
+  return pinned ? DigestSource::kFirstUse : DigestSource::kNone;
+}
+
+std::string detail_of(const resolver::Wanted& wanted, const resolver::StoredResponse& response) {
+  if (wanted.rule.empty()) return {};
+  const auto source = digest_source_of(wanted, response);
+  std::string detail(resolver::to_string(wanted.cls));
+  if (source != resolver::DigestSource::kNone) detail.append(" ").append(resolver::to_string(source));
+  return detail;
+}
+
+}  // namespace entrepot::serve

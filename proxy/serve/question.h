@@ -1,0 +1,61 @@
+// What a request comes to, as far as that can be said without waiting. The Handler (cached.cc, repository.cc)
+// has what is needed by it, explain.h tells it. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cache/cache.h"
+#include "proxy/serve/request_path.h"
+#include "proxy/serve/site.h"
+#include "resolver/resolution.h"
+
+namespace entrepot::serve {
+
+inline constexpr int kMaxSteps = 64;  // of one request: a resolver that asks on and on is a fault of ours
+
+// What the repository of `place` is asked. `target`: of the request. REQUIRES: a repository, not a virtual one.
+resolver::Question question_of(const Place& place, const RequestPath& path, std::string_view target,
+                               std::string accept);
+
+// The members of a virtual repository that may bring what stands under `path`: all, or whom the first route
+// that matches names. In their order.
+std::vector<const Place*> members_for(const Place& place, const std::string& path);
+
+// What a location without a repository wants, under the name `key`. REQUIRES: it has an upstream.
+resolver::Wanted plain_wanted(const Place& place, const RequestPath& path, std::string_view target,
+                              std::string key);
+
+// A URL that an index names: below the repository's own base it becomes a target like any other. Elsewhere it
+// may only be asked for on the hosts that the conf allows: an index must not send the edge wherever it likes.
+// Why `wanted` may not be asked for; empty: it may.
+std::string place_wanted(const Place& place, resolver::Wanted& wanted);
+
+// Does the digest that is known of the stored bytes agree with what they must have now? Bytes that came
+// before anything was promised of them were never held against it: they are had again.
+bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
+            const resolver::StoredResponse& response);
+
+// Named by its digest, or by a version: it is never stale.
+bool lasts(resolver::Class cls, const resolver::StoredResponse& response);
+
+// All its bytes are stored, and were hashed.
+bool is_verified(const std::optional<cache::StoredName>& stored);
+
+// The answer to a Recall of a name of which the index knows this.
+resolver::Found recalled(const std::optional<cache::StoredName>& stored);
+
+// The entity tag of a document made of these, with that.
+std::string made_from(const std::vector<Digest>& sources, const std::string& made_with);
+
+// Where the digest comes from that the bytes were, or will be, held against. What a version names, and nobody
+// promises anything of, stays what it was at its first use.
+resolver::DigestSource digest_source_of(const resolver::Wanted& wanted,
+                                        const resolver::StoredResponse& response);
+
+// Class and source of the digest: "versioned index". Empty for what no repository has resolved.
+std::string detail_of(const resolver::Wanted& wanted, const resolver::StoredResponse& response);
+
+}  // namespace entrepot::serve
