@@ -75,6 +75,7 @@ class Handler final : public http::RequestHandler {
     uint64_t hash = 0;
     resolver::Wanted wanted;
     resolver::Fields extra;      // that the client gets besides
+    bool moves = false;          // the same question may have another answer tomorrow
     bool for_ourselves = false;  // a document: the whole of it, whatever the client asks of its own answer
     std::time_t at = 0;
     std::time_t fresh_until = std::numeric_limits<std::time_t>::max();  // of what the resolution rests on
@@ -137,7 +138,8 @@ class Handler final : public http::RequestHandler {
   bool usable(const http::Stream& stream, const Asked& asked, const cache::StoredName& stored,
               const resolver::StoredResponse& response) const;
   static bool lasts(const Asked& asked, const resolver::StoredResponse& response);
-  static void add_extra(const Asked& asked, resolver::StoredResponse& response);
+  static void add_extra(const Asked& asked, const std::optional<Digest>& digest,
+                        resolver::StoredResponse& response);
   void serve_stored(http::Stream& stream, const Asked& asked, Outcome& outcome);
   void serve_filling(http::Stream& stream, const Asked& asked, const Outcome& outcome);
   fill::FillPlan plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill);

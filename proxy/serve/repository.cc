@@ -70,6 +70,7 @@ io::Task<void> Handler::serve_repository(http::Stream& stream, std::unique_ptr<A
 io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Step step) {
   if (auto* serve = std::get_if<resolver::Serve>(&step)) {
     asked->extra = std::move(serve->extra);
+    asked->moves = serve->moves;
     if (serve->note) co_await take_note(*asked, std::move(*serve->note));
     if (asked->place->repository->prefetch && !serve->ahead.empty())
       co_await bring_in(stream, *asked, std::move(serve->ahead));
