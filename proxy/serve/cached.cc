@@ -283,7 +283,7 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
                                                    : now + resolver::freshness_lifetime(response) -
                                                          resolver::current_age(response, now);
   fresh_until = std::min(fresh_until, asked.fresh_until);
-  const bool whole = is_verified(outcome.stored);
+  const bool whole = is_verified(outcome.stored), stays = lasts(asked, response) && !asked.moves;
   add_extra(asked, stored.blob->digest(), response);
   auto prepared =
       PreparedResponse::make(std::move(response), stored.blob->length_bytes(), stored.blob->digest());
@@ -292,10 +292,12 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
     const size_t in_memory = stored.blob->inline_bytes().size();
     auto small = in_memory > 0 ? stored.blob : nullptr;
     auto hot = std::make_shared<Hot>(Hot{prepared, stored.blob, std::move(small), asked.place->cache,
-                                         asked.hash, outcome.generation, fresh_until, now});
+                                         asked.hash, outcome.generation, fresh_until, now, stays});
     const uint64_t hash = cache::name_hash(asked.place->space, asked.hot_key);
     if (fresh_until > now) hot_.insert(hash, asked.hot_key, std::move(hot), 1024 + in_memory);
   }
+  if (asked.place->cdn && whole && stays && redirect_to_cdn(stream, *asked.place, prepared->length_bytes))
+    return;
   answer(stream, *asked.place, Content{prepared, stored.blob, nullptr, asked.place->cache, outcome.status});
 }
 

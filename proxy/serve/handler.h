@@ -29,7 +29,8 @@
 namespace entrepot::serve {
 
 struct HandlerCounters {  // read by other threads
-  std::atomic<uint64_t> requests{0}, hits{0}, misses{0}, collapsed{0}, passed{0}, errors{0}, corrupt{0};
+  std::atomic<uint64_t> requests{0}, hits{0}, misses{0}, collapsed{0}, passed{0}, errors{0}, corrupt{0},
+      redirected{0};
 };
 
 // What answers a request from stored content.
@@ -124,6 +125,7 @@ class Handler final : public http::RequestHandler {
     uint64_t generation = 0;
     std::time_t fresh_until = 0;
     std::time_t touched = 0;
+    bool lasts = false;  // this question never has another answer
   };
 
   bool serve_hit(http::Stream& stream, const Place& place);
@@ -163,6 +165,10 @@ class Handler final : public http::RequestHandler {
   io::Task<void> take_note(const Asked& asked, resolver::Note note);
   io::Task<void> serve_derived(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Derive derive);
   void serve_given(http::Stream& stream, const Asked& asked, const resolver::Give& give);
+
+  // cdn_redirect.cc
+  bool take_link(http::Stream& stream, const Place& place);
+  bool redirect_to_cdn(http::Stream& stream, const Place& place, uint64_t length_bytes);
 
   // rights.cc
   static std::string right_of(const http::Stream& stream, const Place& place, const RequestPath& path);

@@ -45,6 +45,7 @@ Place Site::make_place(const config::Server& server, const config::Location* loc
   place.conf = repository ? &repository->shared : &own;
   place.repository = repository;
   if (repository) place.public_url = public_url_of(server, *location);
+  if (repository && repository->cdn_redirect) place.cdn = &*repository->cdn_redirect;
   if (location && location->return_) place.return_ = &*location->return_;
   if (server.return_) place.return_ = &*server.return_;
   const std::optional<config::ProxyPass> none;

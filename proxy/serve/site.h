@@ -25,6 +25,7 @@ struct Place {
   const config::ProxyPass* pass = nullptr;  // proxy_pass, its own or its repository's
   std::string root;                         // files are served from here, where not empty
   const config::Repository* repository = nullptr;
+  const config::CdnRedirect* cdn = nullptr;
   std::string public_url;               // where clients find the repository; no slash at its end
   std::shared_ptr<cache::Cache> cache;  // null: nothing is stored
   std::string space;                    // of its names in the cache
