@@ -15,6 +15,7 @@
 
 namespace entrepot {
 
+// In order of preference.
 enum class DigestAlgorithm : uint8_t { kSha256 = 1, kSha512 = 2, kSha1 = 3, kMd5 = 4 };
 
 // "sha256", "sha512", "sha1", "md5"

@@ -283,6 +283,8 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
       sum([](C c) -> auto& { return c.handler.hits; }));
   add("entrepot_cache_misses_total", "Requests that began a fill.", false,
       sum([](C c) -> auto& { return c.handler.misses; }));
+  add("entrepot_cdn_redirects_total", "Hits whose client was sent to the CDN.", false,
+      sum([](C c) -> auto& { return c.handler.redirected; }));
   add("entrepot_collapsed_total", "Requests that followed another request's fill.", false,
       sum([](C c) -> auto& { return c.handler.collapsed; }));
   add("entrepot_passed_total", "Requests passed through unstored.", false,

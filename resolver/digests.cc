@@ -50,13 +50,18 @@ class Promises {
     known.disagree |= known.digest && *known.digest != *digest;
     known.digest = digest;
   }
-  bool disagree() const { return promises_[0].disagree || promises_[1].disagree; }
+  bool disagree() const {
+    return std::any_of(promises_.begin(), promises_.end(), [](const Promise& p) { return p.disagree; });
+  }
   bool contradict(const Digest& digest) const {
     const Promise& known = promises_[static_cast<size_t>(digest.algorithm) - 1];
     return known.disagree || (known.digest && *known.digest != digest);
   }
   std::optional<Digest> best() const {
-    return promises_[0].digest ? promises_[0].digest : promises_[1].digest;
+    for (const Promise& known : promises_) {
+      if (known.digest) return known.digest;
+    }
+    return std::nullopt;
   }
 
  private:
@@ -64,7 +69,7 @@ class Promises {
     std::optional<Digest> digest;
     bool disagree = false;
   };
-  std::array<Promise, 2> promises_;
+  std::array<Promise, 4> promises_;  // by algorithm, the strongest first
 };
 
 // A member of the dictionary of RFC 9530: `sha-256=:<base64>:`, perhaps with parameters behind it.
@@ -85,27 +90,59 @@ void add_dictionary(Promises& promises, std::string_view list) {
   while (next_element(list, member)) add_member(promises, member);
 }
 
-void add_field(Promises& promises, std::string_view name, std::string_view value, bool whole) {
-  if (name == "x-checksum-sha256") {
-    promises.add(Digest::from_hex(DigestAlgorithm::kSha256, value));
-  } else if (name == "docker-content-digest") {
-    promises.add(from_oci(value));
-  } else if (name == "content-digest" && whole) {
-    add_dictionary(promises, value);
-  } else if (name == "x-amz-checksum-sha256" && whole) {
-    promises.add(Digest::from_base64(DigestAlgorithm::kSha256, value));
+// "crc32c=<base64>,md5=<base64>", in one field or in two.
+void add_google_hashes(Promises& promises, std::string_view list) {
+  constexpr std::string_view kMd5 = "md5=";
+  std::string_view element;
+  while (next_element(list, element)) {
+    if (element.starts_with(kMd5))
+      promises.add(Digest::from_base64(DigestAlgorithm::kMd5, element.substr(kMd5.size())));
   }
 }
 
+// Fields that are one digest.
+struct DigestField {
+  std::string_view name;
+  DigestAlgorithm algorithm;
+  bool is_hex;              // else base64
+  bool of_a_part_in_a_206;  // else of the whole file there too
+};
+constexpr DigestField kDigestFields[] = {
+    {"x-checksum-sha256", DigestAlgorithm::kSha256, true, false},
+    {"x-checksum-sha1", DigestAlgorithm::kSha1, true, false},
+    {"x-checksum-md5", DigestAlgorithm::kMd5, true, false},
+    {"x-goog-meta-checksum-sha256", DigestAlgorithm::kSha256, true, false},
+    {"x-goog-meta-checksum-sha1", DigestAlgorithm::kSha1, true, false},
+    {"x-goog-meta-checksum-md5", DigestAlgorithm::kMd5, true, false},
+    {"x-amz-checksum-sha256", DigestAlgorithm::kSha256, false, true},
+};
+
+void add_field(Promises& promises, std::string_view name, std::string_view value, bool whole) {
+  if (name == "docker-content-digest") return promises.add(from_oci(value));
+  if (name == "x-goog-hash") return add_google_hashes(promises, value);
+  if (name == "content-digest" && whole) return add_dictionary(promises, value);
+  for (const DigestField& field : kDigestFields) {
+    if (field.name != name || (field.of_a_part_in_a_206 && !whole)) continue;
+    promises.add(field.is_hex ? Digest::from_hex(field.algorithm, value)
+                              : Digest::from_base64(field.algorithm, value));
+  }
+}
+
+bool is_identity(std::string_view coding) noexcept {
+  return coding.empty() || equals_ignoring_case(trimmed(coding), "identity");
+}
+
 Promises promises_of(int status, const Fields& fields) {
-  const std::string coding = joined(fields, "content-encoding");
-  const bool coded = !coding.empty() && !equals_ignoring_case(trimmed(coding), "identity");
+  const bool coded = !is_identity(joined(fields, "content-encoding"));
+  // Google stores it compressed and sends it decompressed: its fields are of what it stores.
+  const bool recoded = !is_identity(find(fields, "x-goog-stored-content-encoding"));
   const bool composite = equals_ignoring_case(trimmed(find(fields, "x-amz-checksum-type")), "COMPOSITE");
   Promises promises;
   for (const auto& [name, value] : fields) {
     if (name == "repr-digest") {
       add_dictionary(promises, value);
-    } else if (!coded && !(composite && name == "x-amz-checksum-sha256")) {
+    } else if (!coded && !(composite && name == "x-amz-checksum-sha256") &&
+               !(recoded && name.starts_with("x-goog-"))) {
       add_field(promises, name, trimmed(value), status == 200);
     }
   }

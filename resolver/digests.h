@@ -21,8 +21,12 @@ struct PromisedDigest {
 // `.../by-hash/SHA256/<hex>` (SHA512 likewise). Lower-case hex of the exact length. `path`: without a query.
 std::optional<Digest> digest_in_path(std::string_view path) noexcept;
 
-// What the fields of an answer promise, and the URL before them. SHA-256 is preferred to SHA-512.
-//   X-Checksum-Sha256 (hex), Docker-Content-Digest (`sha256:<hex>`)   of the whole file, also in a 206
+// What the fields of an answer promise, and the URL before them. SHA-256 is preferred to SHA-512, that to
+// SHA-1 and MD5.
+//   X-Checksum-Sha256, -Sha1, -Md5 (hex)                              of the whole file, also in a 206
+//   X-Goog-Meta-Checksum-Sha256, -Sha1, -Md5 (hex),
+//   X-Goog-Hash (`md5=<base64>`)                                      likewise; not where it is stored coded
+//   Docker-Content-Digest (`sha256:<hex>`)                            likewise
 //   Repr-Digest (RFC 9530)                                            of the whole representation, also in a
 //   206 Content-Digest (RFC 9530), x-amz-checksum-sha256 (base64)         only in a 200: elsewhere, of a part
 // In an answer with a content coding only Repr-Digest counts: the others may be of the file before coding.

@@ -21,9 +21,9 @@ constexpr std::array<std::string_view, 8> kHopByHop{
 constexpr std::array<std::string_view, 4> kDecideAboutStoring{"cache-control", "set-cookie", "vary",
                                                               "expires"};
 constexpr std::array<std::string_view, 3> kMadeAnew{"age", "content-length", "content-range"};
-constexpr std::array<std::string_view, 7> kDescribeTheBytes{
+constexpr std::array<std::string_view, 8> kDescribeTheBytes{
     "repr-digest",     "digest",         "docker-content-digest", "x-checksum-sha256",
-    "x-checksum-sha1", "x-checksum-md5", "x-amz-checksum-sha256"};
+    "x-checksum-sha1", "x-checksum-md5", "x-amz-checksum-sha256", "x-goog-hash"};
 
 bool listed_in(std::string_view connection, std::string_view name) {
   std::string_view option;
@@ -41,7 +41,8 @@ bool is_end_to_end(std::string_view name, std::string_view connection) {
 
 bool describes_the_bytes(std::string_view name) {
   if (name == "content-security-policy" || name == "content-security-policy-report-only") return false;
-  return name.starts_with("content-") || is_one_of(kDescribeTheBytes, name);
+  return name.starts_with("content-") || name.starts_with("x-goog-meta-checksum-") ||
+         is_one_of(kDescribeTheBytes, name);
 }
 
 // Without its weakness; empty where there is none.

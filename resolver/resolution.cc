@@ -75,8 +75,9 @@ std::optional<Step> without(const Found& found, std::string_view what) {
   return Refuse{502, "no-index", std::move(detail)};
 }
 
-std::string_view cache_control_of(Class cls) noexcept {
-  return cls == Class::kDigest ? "public, max-age=31536000, immutable" : std::string_view();
+std::string_view cache_control_of(Class cls, bool for_one_client) noexcept {
+  if (cls != Class::kDigest) return {};
+  return for_one_client ? "private, max-age=31536000, immutable" : "public, max-age=31536000, immutable";
 }
 
 std::string scope_of(Format format, const std::string& path) {

@@ -85,6 +85,9 @@ struct Serve {
   Fields extra{};               // fields that the client gets besides
   std::optional<Note> note{};   // to be recalled by requests to come
   std::vector<Wanted> ahead{};  // what is likely to be asked for next: `prefetch` brings it in
+  // What was asked for may be another thing tomorrow, however immutable this one is: a tag, the newest
+  // version, an index by its path.
+  bool moves = false;
 };
 // A document made of others, stored under its own name for as long as they stay what they are.
 struct Derive {
@@ -143,8 +146,8 @@ std::unique_ptr<Resolution> ask_once(Step question, std::function<Step(const Fou
 std::optional<Step> without(const Found& found, std::string_view what);
 
 // The Cache-Control that an answer of this class carries downstream whatever its upstream said; empty: the
-// upstream's own.
-std::string_view cache_control_of(Class cls) noexcept;
+// upstream's own. `for_one_client`: no cache behind us may share it.
+std::string_view cache_control_of(Class cls, bool for_one_client = false) noexcept;
 
 // What of a repository a right is for, by the path that is asked: an image, a package, a project; elsewhere,
 // and for what is none of these, the path itself.

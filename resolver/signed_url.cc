@@ -158,6 +158,11 @@ LinkVerdict check_secure_link(std::string_view request_target, std::string_view 
   return now > *expires ? LinkVerdict::kExpired : LinkVerdict::kGood;
 }
 
+std::string_view unsigned_target(std::string_view link) noexcept {
+  const std::string_view covered = link.substr(0, link.rfind(kSignature));
+  return covered.substr(0, covered.find_last_of("?&"));
+}
+
 CloudFrontSigner::CloudFrontSigner(std::shared_ptr<evp_pkey_st> key, std::string key_pair_id)
     : key_(std::move(key)), key_pair_id_(std::move(key_pair_id)) {}
 

@@ -26,6 +26,9 @@ enum class LinkVerdict {
 // `request_target`: path and query exactly as they were asked for. Compares in constant time.
 LinkVerdict check_secure_link(std::string_view request_target, std::string_view secret, std::time_t now);
 
+// The target that sign_secure_link was given. REQUIRES: `link` is a target whose verdict is kGood.
+std::string_view unsigned_target(std::string_view link) noexcept;
+
 // Signs URLs of CloudFront with a canned policy (RSA and SHA-1, as CloudFront wants it). Copies share the
 // key. Source: Amazon CloudFront Developer Guide, "Create a signed URL using a canned policy".
 class CloudFrontSigner {

@@ -13,6 +13,7 @@
 
 #include "proxy/config/variables.h"
 #include "resolver/resolution.h"
+#include "resolver/signed_url.h"
 
 namespace entrepot::config {
 
@@ -125,6 +126,15 @@ struct Route {
   std::vector<const Repository*> members;
 };
 
+// The CDN to which clients are sent for what is stored here and never changes; we are its origin.
+struct CdnRedirect {
+  std::string base;    // "https://cdn.example.com/prefix": in front of a target; no slash at its end
+  std::string secret;  // of secure links, by which the CDN asks us in turn; empty: none. Never logged
+  std::optional<resolver::CloudFrontSigner> cloudfront;
+  uint64_t min_size_bytes = 1ull << 20;
+  std::chrono::seconds expires{600};  // of a signature
+};
+
 struct Repository {
   std::string name;
   Format format = Format::kGeneric;
@@ -137,6 +147,7 @@ struct Repository {
   std::vector<std::string> file_hosts;
   Authorize authorize = Authorize::kNobody;
   std::optional<Credentials> credentials;
+  std::optional<CdnRedirect> cdn_redirect;
   bool prefetch = false;           // what a manifest names is brought in before it is asked for
   bool background_update = false;  // what is stale is served, and had anew behind
   Shared shared;

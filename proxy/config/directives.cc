@@ -94,6 +94,9 @@ constexpr Row kRows[] = {
     {"members", kRepository, 1, kMany, false, false, set::members, "members REPOSITORY ...;"},
     {"route", kRepository, 2, kMany, false, true, set::route, "route PATTERN MEMBER ...;"},
     {"proxy_credentials", kRepository, 1, 1, false, false, set::proxy_credentials, "proxy_credentials FILE;"},
+    {"cdn_redirect", kRepository, 1, kMany, false, false, set::cdn_redirect,
+     "cdn_redirect off | https://HOST[:PORT][/PATH] [sign=secure_link:FILE | sign=cloudfront:KEY_PAIR_ID:PEM_FILE] "
+     "[min_size=SIZE] [expires=TIME];"},
     {"public_url", kLocation, 1, 1, false, false, set::public_url, "public_url http[s]://HOST[:PORT][/PATH];"},
 };
 // clang-format on

@@ -1,12 +1,9 @@
 // Readers of the directives of repositories.
 #include <fmt/format.h>
 #include <openssl/evp.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <sstream>
 
 #include "proxy/config/draft.h"
 
@@ -55,6 +52,11 @@ Failure check_repository(Scope& scope, const Directive& directive, const Reposit
   if (local && remote) {
     return scope.draft.error(directive, name,
                              fmt::format("both \"root\" and \"proxy_pass\" in repository \"{}\"", name.text));
+  }
+  if (local && draft.cdn_redirect) {
+    return scope.draft.error(directive, name,
+                             fmt::format("\"cdn_redirect\" in the local repository \"{}\"", name.text),
+                             "proxy_pass: clients are sent away for what is stored of an upstream");
   }
   if (!draft.members.empty() || !draft.routes.empty()) return check_virtual(scope, directive, draft);
   if (local || remote) return std::nullopt;
@@ -161,24 +163,17 @@ Failure proxy_credentials(Scope& scope, const Directive& directive) {
   const Word& word = directive.arguments[0];
   std::string path;
   if (auto failed = read_path(scope, directive, path)) return failed;
-  const auto refuse = [&](std::string_view what, const char* expected) {
-    return scope.draft.error(directive, word, fmt::format("credentials file \"{}\" {}", path, what),
-                             expected);
-  };
-  struct stat st {};
-  if (::stat(path.c_str(), &st) != 0)
-    return refuse(fmt::format("cannot be read: {}", std::strerror(errno)), "");
-  if ((st.st_mode & 077) != 0) return refuse("can be read by others than its owner", "chmod 600");
-  std::ifstream file(path);
-  std::string kind, rest;
+  std::string content, kind, rest;
+  if (auto failed = read_secret(scope, directive, word, "credentials file", path, content)) return failed;
+  std::istringstream file(content);
   file >> kind >> std::ws;
   std::getline(file, rest);
   while (rest.ends_with(' ') || rest.ends_with('\r')) rest.pop_back();
   scope.repository->credentials = credentials_of(kind, rest);
-  if (!scope.repository->credentials)
-    return refuse("has no credentials that are understood",
-                  "one line: basic USER:PASSWORD, bearer TOKEN, or header NAME VALUE");
-  return std::nullopt;
+  if (scope.repository->credentials) return std::nullopt;
+  return scope.draft.error(
+      directive, word, fmt::format("credentials file \"{}\" has no credentials that are understood", path),
+      "one line: basic USER:PASSWORD, bearer TOKEN, or header NAME VALUE");
 }
 
 Failure public_url(Scope& scope, const Directive& directive) {

@@ -109,6 +109,7 @@ struct RepositoryDraft {
   std::optional<bool> prefetch, background_update;
   Authorize authorize = Authorize::kNobody;
   std::optional<Credentials> credentials;
+  std::optional<CdnRedirect> cdn_redirect;
   std::optional<PassDraft> pass;
   std::vector<Reference> members;
   std::vector<RouteDraft> routes;
@@ -194,8 +195,10 @@ Setter root, return_, add_header, access_log, log_format, keepalive_timeout, cli
 Setter upstream, upstream_server, keepalive, proxy_pass, proxy_set_header, proxy_connect_timeout,
     proxy_read_timeout, proxy_assumed_offline, proxy_ssl_verify, proxy_ssl_trusted_certificate;
 // directives_repository.cc
-Setter repository, format, file_hosts, prefetch, public_url, authorize, proxy_credentials, members,
-    route, proxy_cache_background_update;
+Setter repository, format, file_hosts, prefetch, public_url, authorize, proxy_credentials, members, route,
+    proxy_cache_background_update;
+// directives_cdn.cc
+Setter cdn_redirect;
 // directives_cache.cc
 Setter proxy_cache_path, proxy_cache, proxy_cache_key, proxy_cache_valid, slice, proxy_cache_lock;
 
@@ -207,6 +210,9 @@ Failure read_template(Scope&, const Directive&, const Word&, Template& out);
 // request.
 Failure read_path(Scope&, const Directive&, std::string& out);
 Failure read_file(Scope&, const Directive&, std::optional<FileDraft>& out);
+// What stands in a file that is closed to all but its owner. `what`: as errors call it, "credentials file".
+Failure read_secret(Scope&, const Directive&, const Word&, std::string_view what, const std::string& path,
+                    std::string& out);
 Failure read_field_name(Scope&, const Directive&, const Word&, std::string& out);
 ConfigError invalid_parameter(Scope&, const Directive&, const Word&, std::string expected = "");
 ConfigError invalid_value(Scope&, const Directive&, const Word&, std::string expected = "");

@@ -157,6 +157,7 @@ class Finisher {
     repository->file_hosts = draft.file_hosts;
     repository->authorize = draft.authorize;
     repository->credentials = draft.credentials;
+    repository->cdn_redirect = draft.cdn_redirect;
     repository->prefetch = draft.prefetch.value_or(false);
     repository->background_update = draft.background_update.value_or(false);
     repository->root = draft.shared.root.value_or("");  // before it could inherit one

@@ -1,7 +1,12 @@
 // Kinds of values that many directives take.
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include "proxy/config/draft.h"
 #include "proxy/config/units.h"
@@ -81,6 +86,20 @@ Failure read_file(Scope& scope, const Directive& directive, std::optional<FileDr
   if (auto failed = read_path(scope, directive, file.path)) return failed;
   file.place = scope.draft.place(directive, directive.arguments[0]);
   out = std::move(file);
+  return std::nullopt;
+}
+
+Failure read_secret(Scope& scope, const Directive& directive, const Word& word, std::string_view what,
+                    const std::string& path, std::string& out) {
+  const auto refuse = [&](std::string_view trouble, const char* expected) {
+    return scope.draft.error(directive, word, fmt::format("{} \"{}\" {}", what, path, trouble), expected);
+  };
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0)
+    return refuse(fmt::format("cannot be read: {}", std::strerror(errno)), "");
+  if ((st.st_mode & 077) != 0) return refuse("can be read by others than its owner", "chmod 600");
+  std::ifstream file(path);
+  out.assign(std::istreambuf_iterator<char>(file), {});
   return std::nullopt;
 }
 

@@ -124,8 +124,9 @@ resolver::StoredResponse FillTask::response_of(const upstream::UpstreamHead& hea
   response.conf_lifetime_seconds = lifetime_of(response.status);
   if (response.status != 200) return response;
   const auto promised = resolver::promised_digest(head.status, head.fields);
+  const auto& known = plan_.expected_digest;
   const bool outranks = plan_.digest_source < resolver::DigestSource::kHeader;
-  if (plan_.expected_digest && (outranks || !promised)) {
+  if (known && (outranks || !promised || known->algorithm < promised->algorithm)) {
     response.expected_digest = plan_.expected_digest;
     response.digest_source = plan_.digest_source;
   } else if (promised) {

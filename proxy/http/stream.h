@@ -102,6 +102,9 @@ class Stream {
   virtual uintptr_t listener_tag()
       const noexcept = 0;  // ListenerOptions::tag of the listener it came through
 
+  // From here on the request is taken to be for this target. `target`: a part of the one that was sent.
+  void shorten_target(std::string_view target) noexcept { request_.target = target; }
+
   // Copies text to memory that lives as long as the stream.
   std::string_view keep(std::string_view text) { return texts_.keep(text); }
 
@@ -129,6 +132,7 @@ class Stream {
   const void* place = nullptr;    // the location that answered
   std::string_view cache_status;  // "hit", "miss", ... static text
   std::string upstream_note;      // upstream address, status
+  bool came_by_link = false;      // a signed link of ours led here: it carries its own right
 
  protected:
   Request request_;

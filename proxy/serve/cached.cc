@@ -1,6 +1,7 @@
 // A request that the hot table could not answer: the index, a running fill, or a new one.
 #include <algorithm>
 
+#include "proxy/serve/content_fields.h"
 #include "proxy/serve/handler.h"
 #include "proxy/serve/question.h"
 #include "proxy/serve/range.h"
@@ -301,21 +302,24 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
                                                               : now + resolver::freshness_lifetime(response) -
                                                                     resolver::current_age(response, now);
   fresh_until = std::min(fresh_until, asked.fresh_until);
-  add_extra(asked, response);
-  const bool is_file = outcome.status == CacheStatus::kNone;
+  const bool is_file = outcome.status == CacheStatus::kNone, whole = is_verified(outcome.stored);
+  const bool stays = lasts(asked.wanted.cls, response) && !asked.moves;
+  add_extra(asked, stored.blob->digest(), response);
   std::string detail = detail_of(asked.wanted, response);
   auto prepared = PreparedResponse::make(std::move(response), stored.blob->length_bytes(),
                                          stored.blob->digest(), !is_file, std::move(detail));
-  if (is_verified(outcome.stored)) {
+  if (whole) {
     asked.place->cache->touch(*stored.blob);
     const size_t in_memory = stored.blob->inline_bytes().size();
     auto small = in_memory > 0 ? stored.blob : nullptr;
     auto hot = std::make_shared<Hot>(Hot{prepared, stored.blob, std::move(small), asked.place->cache,
-                                         asked.hash, outcome.generation, fresh_until, now});
+                                         asked.hash, outcome.generation, fresh_until, now, stays});
     // What a request of an older conf found is not what one of this conf is looking for.
     if (fresh_until > now && asked.site == site_)
       hot_.insert(asked.hot_hash, asked.hot_key, std::move(hot), 1024 + in_memory);
   }
+  if (asked.place->cdn && whole && stays && redirect_to_cdn(stream, *asked.place, prepared->length_bytes))
+    return;
   const auto cache = is_file ? nullptr : asked.place->cache;
   answer(stream, *asked.place, Content{prepared, stored.blob, nullptr, cache, outcome.status});
 }
@@ -329,19 +333,24 @@ void Handler::serve_filling(http::Stream& stream, const Asked& asked, const Outc
   const cache::Fill& fill = *watch->fill();
   auto response = resolver::StoredResponse::decode(outcome.metadata);
   if (!response) return refuse(stream, asked.place, 500, "internal", "the stored response cannot be read");
-  add_extra(asked, *response);
+  add_extra(asked, std::nullopt, *response);
   std::string detail = detail_of(asked.wanted, *response);
   auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt,
                                          true, std::move(detail));
   answer(stream, *asked.place, Content{prepared, fill.blob(), watch, asked.place->cache, outcome.status});
 }
 
-// What the client gets besides; in place of the upstream's own field of that name.
-void Handler::add_extra(const Asked& asked, resolver::StoredResponse& response) {
-  for (const auto& [name, value] : asked.extra) {
-    std::erase_if(response.fields, [&field = name](const auto& known) { return known.first == field; });
-    response.fields.emplace_back(name, value);
-  }
+// What the client gets besides. `digest`: of the content, where it is known.
+void Handler::add_extra(const Asked& asked, const std::optional<Digest>& digest,
+                        resolver::StoredResponse& response) {
+  for (const auto& [name, value] : asked.extra) set_field(response.fields, name, value);
+  const config::Repository* repository = asked.place->repository;
+  if (!repository || response.status != 200) return;
+  const bool for_one_client = repository->authorize == config::Authorize::kUpstream;
+  const auto control = resolver::cache_control_of(asked.wanted.cls, for_one_client);
+  if (!control.empty() && !asked.moves) set_field(response.fields, "cache-control", control);
+  if (repository->format == config::Format::kMaven || repository->format == config::Format::kGeneric)
+    add_checksums(digest, response);
 }
 
 fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill) {

@@ -51,12 +51,16 @@ void Handler::on_request(http::Stream& stream) noexcept {
     static constexpr http::Field kAllow{"allow", "GET, HEAD"};
     return refuse(stream, &place, 405, "method", "only GET and HEAD are served here", {kAllow});
   }
+  if (place.cdn) {
+    if (!take_link(stream, place)) return;
+    path = parse_request_path(request.target);
+  }
   // What is asked for with credentials is between the client and the upstream, unless the conf says
   // otherwise.
   const bool between_them =
       place.pass && place.authorize == config::Authorize::kNobody && request.has("authorization");
   const bool shared = place.cache && !between_them;
-  const bool may = place.authorize != config::Authorize::kUpstream ||
+  const bool may = place.authorize != config::Authorize::kUpstream || stream.came_by_link ||
                    rights_.has(right_of(stream, place, *path), tools_.loop.wall_seconds());
   if (shared) {
     set_name(stream, place, *path);
@@ -128,6 +132,7 @@ bool Handler::serve_hit(http::Stream& stream, const Place& place) {
     hot->cache->touch(*blob);
   }
   tools_.counters.hits.fetch_add(1, std::memory_order_relaxed);
+  if (place.cdn && hot->lasts && redirect_to_cdn(stream, place, hot->prepared->length_bytes)) return true;
   Content content{hot->prepared, std::move(blob), nullptr, hot->cache, CacheStatus::kHit};
   answer(stream, place, content);
   return true;

@@ -33,7 +33,7 @@ namespace entrepot::serve {
 
 struct HandlerCounters {  // read by other threads
   std::atomic<uint64_t> requests{0}, hits{0}, misses{0}, collapsed{0}, passed{0}, errors{0}, corrupt{0},
-      pins_replaced{0};
+      pins_replaced{0}, redirected{0};
 };
 
 // What answers a request from stored content.
@@ -81,6 +81,7 @@ class Handler final : public http::RequestHandler {
     uint64_t hash = 0;
     resolver::Wanted wanted;
     resolver::Fields extra;      // that the client gets besides
+    bool moves = false;          // the same question may have another answer tomorrow
     bool for_ourselves = false;  // a document: the whole of it, whatever the client asks of its own answer
     std::time_t at = 0;
     std::time_t fresh_until = std::numeric_limits<std::time_t>::max();  // of what the resolution rests on
@@ -130,6 +131,7 @@ class Handler final : public http::RequestHandler {
     uint64_t generation = 0;
     std::time_t fresh_until = 0;
     std::time_t touched = 0;
+    bool lasts = false;  // this question never has another answer
   };
 
   bool serve_hit(http::Stream& stream, const Place& place);
@@ -147,7 +149,8 @@ class Handler final : public http::RequestHandler {
   io::Task<Outcome> find(http::Stream& stream, Asked& asked);
   bool usable(const http::Stream& stream, const Asked& asked, const cache::StoredName& stored,
               const resolver::StoredResponse& response) const;
-  static void add_extra(const Asked& asked, resolver::StoredResponse& response);
+  static void add_extra(const Asked& asked, const std::optional<Digest>& digest,
+                        resolver::StoredResponse& response);
   void serve_stored(http::Stream& stream, const Asked& asked, Outcome& outcome);
   void serve_filling(http::Stream& stream, const Asked& asked, const Outcome& outcome);
   fill::FillPlan plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill);
@@ -200,6 +203,10 @@ class Handler final : public http::RequestHandler {
                               resolver::Step step, std::string note);
   void remember_winner(const Asked& whole, const Asked& asked, const Outcome& outcome, std::string note);
   void serve_given(http::Stream& stream, const Asked& asked, const resolver::Give& give);
+
+  // cdn_redirect.cc
+  bool take_link(http::Stream& stream, const Place& place);
+  bool redirect_to_cdn(http::Stream& stream, const Place& place, uint64_t length_bytes);
 
   // rights.cc
   static std::string right_of(const http::Stream& stream, const Place& place, const RequestPath& path);

@@ -78,7 +78,9 @@ bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
   if (stored.digest && wanted.digest->algorithm == DigestAlgorithm::kSha256)
     return *stored.digest == *wanted.digest;
   const auto& promised = response.expected_digest;
-  return promised && (promised->algorithm != wanted.digest->algorithm || *promised == *wanted.digest);
+  if (!promised) return false;
+  if (promised->algorithm == wanted.digest->algorithm) return *promised == *wanted.digest;
+  return promised->algorithm <= DigestAlgorithm::kSha512;  // a weaker one vouches for no other
 }
 
 bool lasts(resolver::Class cls, const resolver::StoredResponse& response) {

@@ -79,6 +79,7 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
 
 io::Task<void> Handler::begin(http::Stream& stream, Asked& asked, resolver::Serve& serve) {
   asked.extra = std::move(serve.extra);
+  asked.moves = serve.moves;
   if (serve.note) co_await take_note(asked, std::move(*serve.note));
   if (asked.place->repository->prefetch && !serve.ahead.empty())
     co_await bring_in(stream, asked, std::move(serve.ahead));

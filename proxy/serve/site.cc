@@ -77,6 +77,7 @@ void Site::settle(Place& place, const config::Repository* repository, const Shar
   }
   if (!repository) return;
   place.authorize = repository->authorize;
+  if (repository->cdn_redirect) place.cdn = &*repository->cdn_redirect;
   for (const auto& member : repository->members) {
     Place& made = place.members.emplace_back();
     made.server = place.server;
@@ -85,6 +86,7 @@ void Site::settle(Place& place, const config::Repository* repository, const Shar
     settle(made, member.get(), resources);
     if (!made.cache) made.cache = place.cache;
     made.space = "repository:" + member->name;
+    made.cdn = place.cdn;  // the links of this location are its own
     made.authorize = place.authorize = config::Authorize::kEdge;
   }
 }

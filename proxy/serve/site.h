@@ -27,7 +27,8 @@ struct Place {
   const config::Repository* repository = nullptr;
   // Who decides here what a client may have. What clients of a virtual repository send is never passed on.
   config::Authorize authorize = config::Authorize::kNobody;
-  std::vector<Place> members;           // of a virtual repository, in its order
+  std::vector<Place> members;  // of a virtual repository, in its order
+  const config::CdnRedirect* cdn = nullptr;
   std::string public_url;               // where clients find the repository; no slash at its end
   std::shared_ptr<cache::Cache> cache;  // null: nothing is stored
   std::string space;                    // of its names in the cache

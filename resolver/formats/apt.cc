@@ -151,6 +151,7 @@ class IndexResolution final : public ReleaseFirst {
     const auto* file = release.find(path_.inside);
     if (!file) return as_it_is;
     Serve serve{index_by_digest(path_.dist, path_.inside, file->digest, release.acquire_by_hash)};
+    serve.moves = true;
     const std::string folder = folder_of(path_.inside);
     if (has_indexes(release, folder)) serve.note = note_of(path_.dist, folder);
     return serve;

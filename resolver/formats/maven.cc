@@ -178,9 +178,10 @@ class MavenResolution final : public Resolution {
   Step serve(Wanted wanted) const {
     if (!sidecar_) {
       const size_t slash = resolved_.rfind('/');
-      Fields extra;
-      if (!resolved_.empty()) extra.emplace_back("x-artifactory-filename", resolved_.substr(slash + 1));
-      return Serve{std::move(wanted), std::move(extra)};
+      Serve serve{std::move(wanted)};
+      serve.moves = !resolved_.empty();
+      if (serve.moves) serve.extra.emplace_back("x-artifactory-filename", resolved_.substr(slash + 1));
+      return serve;
     }
     Derive derive;
     derive.name = wanted.name + "." + path_.sidecar + " made here";

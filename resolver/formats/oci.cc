@@ -152,6 +152,7 @@ class OciResolution final : public Resolution {
     const auto& manifest_read = *static_cast<const Manifest*>(found.document.get());
     if (auto fault = fault_of(manifest_read)) return *fault;
     Serve serve{manifest(), {{"docker-content-digest", path_.digest->str()}}};
+    serve.moves = path_.kind == OciPath::Kind::kManifestTag;
     const auto* known = std::get_if<OciManifest>(&manifest_read.read);
     if (!known) return serve;
     if (known->config) serve.ahead.push_back(by_digest(path_.name, "blobs", known->config->digest));

@@ -97,12 +97,15 @@ def test_a_server_of_the_group_takes_over_where_the_other_broke_off(make_edge, o
 def promise(data):
     digest = hashlib.sha256(data)
     return {"X-Checksum-Sha256": digest.hexdigest(),
+            "X-Checksum-Sha1": hashlib.sha1(data).hexdigest(),
+            "X-Goog-Hash": f"crc32c=n03x6A==,md5={base64.b64encode(hashlib.md5(data).digest()).decode()}",
             "Repr-Digest": f"sha-256=:{base64.b64encode(digest.digest()).decode()}:",
             "Docker-Content-Digest": f"sha256:{digest.hexdigest()}"}
 
 
 @pytest.mark.parametrize("version", ["2", "1.1"])
-@pytest.mark.parametrize("field", ["X-Checksum-Sha256", "Repr-Digest", "Docker-Content-Digest", "url"])
+@pytest.mark.parametrize("field", ["X-Checksum-Sha256", "Repr-Digest", "Docker-Content-Digest", "X-Checksum-Sha1",
+                                   "X-Goog-Hash", "url"])
 @pytest.mark.parametrize("size", [1000, 3 * MIB])
 def test_bytes_that_are_not_the_promised_ones_never_end_cleanly(edge, origin, field, version, size):
     promised = bytes(size)
@@ -123,7 +126,8 @@ def test_bytes_that_are_not_the_promised_ones_never_end_cleanly(edge, origin, fi
     assert right.complete and right.body == promised
 
 
-@pytest.mark.parametrize("field", ["X-Checksum-Sha256", "Repr-Digest", "Docker-Content-Digest"])
+@pytest.mark.parametrize("field", ["X-Checksum-Sha256", "Repr-Digest", "Docker-Content-Digest", "X-Checksum-Sha1",
+                                   "X-Goog-Hash"])
 def test_bytes_that_are_the_promised_ones_are_stored(edge, origin, field):
     data = b"a" * MIB
     origin.add("/thing.bin", data=data, fields={field: promise(data)[field]})

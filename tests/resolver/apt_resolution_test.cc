@@ -120,6 +120,8 @@ TEST(AptResolution, AnIndexHasOneNameHoweverItIsAskedFor) {
   Asking by_hash("/dists/stable/main/binary-amd64/by-hash/SHA256/" + kHex);
   by_hash.notes({"dists/stable main/binary-amd64"});
   EXPECT_EQ(by_path.wanted().name, by_hash.wanted().name);
+  EXPECT_TRUE(by_path.serve().moves) << "with the next Release";
+  EXPECT_FALSE(by_hash.serve().moves);
 }
 
 TEST(AptResolution, WithoutInReleaseTheReleaseSpeaks) {

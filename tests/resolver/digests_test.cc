@@ -80,6 +80,66 @@ TEST(PromisedDigest, AmazonFieldIsBase64AndNeverComposite) {
       kA);
 }
 
+const std::string kSha1Hex(40, 'c'), kMd5Hex(32, 'd');
+const Digest kSha1 = *Digest::from_hex(DigestAlgorithm::kSha1, kSha1Hex);
+const Digest kMd5 = *Digest::from_hex(DigestAlgorithm::kMd5, kMd5Hex);
+
+TEST(PromisedDigest, FieldsOfOneDigestEach) {
+  const struct {
+    const char* name;
+    std::string value;
+    Digest digest;
+  } kFields[] = {
+      {"x-checksum-sha256", kHexA, kA},
+      {"x-goog-meta-checksum-sha256", kHexA, kA},
+      {"x-checksum-sha1", kSha1Hex, kSha1},
+      {"x-goog-meta-checksum-sha1", kSha1Hex, kSha1},
+      {"x-checksum-md5", kMd5Hex, kMd5},
+      {"x-goog-meta-checksum-md5", kMd5Hex, kMd5},
+      {"x-goog-hash", "md5=" + kMd5.base64(), kMd5},
+  };
+  for (const auto& field : kFields) {
+    for (const int status : {200, 206})
+      EXPECT_EQ(promised_digest(status, {{field.name, field.value}}), field.digest) << field.name;
+    EXPECT_FALSE(promised_digest(200, {{field.name, field.value + "0"}})) << field.name;
+    EXPECT_FALSE(promised_digest(200, {{field.name, ""}})) << field.name;
+    EXPECT_FALSE(promised_digest(200, {{"content-encoding", "gzip"}, {field.name, field.value}}))
+        << field.name;
+  }
+}
+
+TEST(PromisedDigest, GoogleFieldIsAListOfWhichMd5Counts) {
+  EXPECT_EQ(promised_digest(200, {{"x-goog-hash", "crc32c=n03x6A==,md5=" + kMd5.base64()}}), kMd5);
+  EXPECT_EQ(
+      promised_digest(200, {{"x-goog-hash", "crc32c=n03x6A=="}, {"x-goog-hash", "md5=" + kMd5.base64()}}),
+      kMd5);
+  EXPECT_FALSE(promised_digest(200, {{"x-goog-hash", "crc32c=n03x6A=="}}));
+  EXPECT_FALSE(promised_digest(200, {{"x-goog-hash", "md5=" + kMd5Hex}}));
+}
+
+// Cloud Storage, "Transcoding of gzip-compressed files": what is stored compressed comes decompressed.
+TEST(PromisedDigest, GooglesFieldsAreOfWhatItStores) {
+  const Fields stored{{"x-goog-hash", "md5=" + kMd5.base64()}, {"x-goog-meta-checksum-sha1", kSha1Hex}};
+  for (const auto& [coding, counts] : {std::pair("gzip", false), std::pair("identity", true)}) {
+    Fields fields = stored;
+    fields.emplace_back("x-goog-stored-content-encoding", coding);
+    EXPECT_EQ(promised_digest(200, fields).has_value(), counts) << coding;
+    fields.emplace_back("x-checksum-sha256", kHexA);
+    EXPECT_EQ(promised_digest(200, fields), kA) << coding;
+  }
+}
+
+TEST(PromisedDigest, TheStrongestWinsInWhateverOrder) {
+  Fields fields{{"x-checksum-md5", kMd5Hex}};
+  EXPECT_EQ(promised_digest(200, fields), kMd5);
+  fields.emplace_back("x-checksum-sha1", kSha1Hex);
+  EXPECT_EQ(promised_digest(200, fields), kSha1);
+  fields.insert(fields.begin(), {"repr-digest", "sha-512=" + sf(kLongA)});
+  EXPECT_EQ(promised_digest(200, fields), kLongA);
+  fields.emplace_back("x-checksum-sha256", kHexA);
+  EXPECT_EQ(promised_digest(200, fields), kA);
+}
+
 // RFC 9530 2 and 3
 TEST(PromisedDigest, ReprDigestIsADictionary) {
   EXPECT_EQ(promised_digest(200, {{"repr-digest", "sha-256=" + sf(kA)}}), kA);
@@ -165,6 +225,7 @@ TEST(FindPromised, FieldsThatDisagreeAreNotBelieved) {
        {Fields{{"x-checksum-sha256", kHexA}, {"docker-content-digest", "sha256:" + kHexB}},
         Fields{{"x-checksum-sha256", kHexA}, {"x-checksum-sha256", kHexB}},
         Fields{{"x-checksum-sha256", kHexA}, {"x-checksum-sha256", kHexB}, {"x-checksum-sha256", kHexB}},
+        Fields{{"x-checksum-md5", kMd5Hex}, {"x-checksum-md5", std::string(32, 'e')}},
         Fields{{"repr-digest", "sha-512=" + sf(kLongA)},
                {"x-checksum-sha256", kHexA},
                {"content-digest", "sha-256=" + sf(kB)}}}) {

@@ -109,15 +109,19 @@ TEST(UpdateOn304, SeveralFieldsOfANameTakeThePlaceOfOne) {
 
 TEST(UpdateOn304, KeepsWhatDescribesTheStoredBytes) {
   StoredResponse response = stored();
-  response.fields.emplace_back("repr-digest", "sha-256=:x:");
+  const char* kDigests[] = {"repr-digest", "x-checksum-sha1", "x-goog-hash", "x-goog-meta-checksum-md5"};
+  for (const char* name : kDigests) response.fields.emplace_back(name, "x");
   update_on_304(response, {{"content-type", "text/html"},
                            {"content-length", "0"},
                            {"content-encoding", "gzip"},
                            {"content-range", "bytes */3"},
-                           {"repr-digest", "sha-256=:y:"},
+                           {"repr-digest", "y"},
+                           {"x-checksum-sha1", "y"},
+                           {"x-goog-hash", "y"},
+                           {"x-goog-meta-checksum-md5", "y"},
                            {"set-cookie", "a=b"}});
   EXPECT_EQ(find(response.fields, "content-type"), "text/plain");
-  EXPECT_EQ(find(response.fields, "repr-digest"), "sha-256=:x:");
+  for (const char* name : kDigests) EXPECT_EQ(find(response.fields, name), "x") << name;
   for (const char* name : {"content-length", "content-encoding", "content-range", "set-cookie"})
     EXPECT_EQ(find(response.fields, name).data(), nullptr) << name;
 }

@@ -92,6 +92,7 @@ TEST(MavenResolution, AnArtifactIsHeldAgainstTheUpstreamsChecksum) {
     EXPECT_EQ(wanted.digest->hex(), kHex);
     EXPECT_EQ(wanted.digest_source, DigestSource::kSidecar);
     EXPECT_TRUE(asking.serve().extra.empty());
+    EXPECT_FALSE(asking.serve().moves);
   }
 }
 
@@ -184,6 +185,7 @@ TEST(MavenResolution, TokensStandForWhatTheMetadataSays) {
   EXPECT_EQ(asking.serve().wanted.target, "/org/x/a/1.10/a-1.10-sources.jar");
   EXPECT_EQ(asking.serve().wanted.cls, Class::kVersioned);
   EXPECT_EQ(find(asking.serve().extra, "x-artifactory-filename"), "a-1.10-sources.jar");
+  EXPECT_TRUE(asking.serve().moves) << "the version stays, the token does not";
 }
 
 TEST(MavenResolution, LatestMayBeASnapshotAndThenItsBuild) {
@@ -224,6 +226,7 @@ TEST(MavenResolution, ASnapshotIsItsNewestBuild) {
   EXPECT_EQ(asking.serve().wanted.name, "/org/x/a/2.0-SNAPSHOT/a-2.0-20240101.120000-3.jar");
   EXPECT_EQ(asking.serve().wanted.cls, Class::kVersioned);
   EXPECT_EQ(find(asking.serve().extra, "x-artifactory-filename"), "a-2.0-20240101.120000-3.jar");
+  EXPECT_TRUE(asking.serve().moves);
 }
 
 TEST(MavenResolution, TheSidecarOfASnapshotIsThatOfItsBuild) {

@@ -113,6 +113,7 @@ TEST(OciResolution, AManifestByDigestIsReadBeforeItIsServed) {
                                 "application/vnd.docker.distribution.manifest.list.v2+json"})
     EXPECT_NE(wanted.accept.find(type), std::string::npos);
   const Serve serve = std::get<Serve>(last(asked, {document(step, kManifest, kImage)}));
+  EXPECT_FALSE(serve.moves);
   EXPECT_EQ(serve.wanted.name, wanted.name);
   EXPECT_EQ(find(serve.extra, "docker-content-digest"), kDigest);
 }
@@ -173,6 +174,7 @@ TEST(OciResolution, ATagIsFollowedByAHeadToTheManifestOfItsDigest) {
   EXPECT_EQ(std::get<Fetch>(fetch).wanted.target, "/v2/a/manifests/" + kDigest);
   const Serve serve = std::get<Serve>(last(asked, {where, document(fetch, kManifest, kImage)}));
   EXPECT_EQ(serve.wanted.digest->str(), kDigest);
+  EXPECT_TRUE(serve.moves) << "the manifest stays, the tag does not";
 }
 
 TEST(OciResolution, WhereATagStandsDependsOnTheAcceptedTypes) {

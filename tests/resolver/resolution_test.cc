@@ -88,9 +88,18 @@ TEST(Resolution, ClassDigestIsImmutableDownstream) {
   EXPECT_EQ(control.max_age, 365 * 86400);
 }
 
+TEST(Resolution, WhatOneClientMayHaveIsForNoSharedCacheBehindUs) {
+  const CacheControl control = parse_cache_control(cache_control_of(Class::kDigest, true));
+  EXPECT_TRUE(control.immutable);
+  EXPECT_TRUE(control.is_private);
+  EXPECT_FALSE(control.is_public);
+}
+
 TEST(Resolution, OtherClassesLeaveCacheControlToTheUpstream) {
-  for (const Class cls : {Class::kVersioned, Class::kMutable, Class::kPass})
+  for (const Class cls : {Class::kVersioned, Class::kMutable, Class::kPass}) {
     EXPECT_EQ(cache_control_of(cls), "");
+    EXPECT_EQ(cache_control_of(cls, true), "");
+  }
 }
 
 TEST(Resolution, FormatsAndClassesHaveNames) {

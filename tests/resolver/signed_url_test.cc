@@ -30,6 +30,7 @@ TEST(SecureLink, SignedTargetsAreGoodUntilTheirEnd) {
     EXPECT_EQ(check_secure_link(link, kSecret, kEnd - 1), LinkVerdict::kGood) << link;
     EXPECT_EQ(check_secure_link(link, kSecret, kEnd), LinkVerdict::kGood) << link;
     EXPECT_EQ(check_secure_link(link, kSecret, kEnd + 1), LinkVerdict::kExpired) << link;
+    EXPECT_EQ(unsigned_target(link), target);
   }
 }
 
