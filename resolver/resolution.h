@@ -42,7 +42,9 @@ struct Wanted {
   Class cls = Class::kMutable;
   std::optional<Digest> digest;  // what its bytes must have
   DigestSource digest_source = DigestSource::kNone;
-  bool only_stored = false;  // nobody can be asked for it: what is stored, or nothing
+  std::optional<uint64_t> length_bytes;  // of them
+  std::vector<std::string> vouchers;  // stored documents that said so: asked anew where the bytes are others
+  bool only_stored = false;           // nobody can be asked for it: what is stored, or nothing
 };
 
 // A document, read: made once for each content by a Parse, on whichever thread; immutable.

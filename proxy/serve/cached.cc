@@ -327,6 +327,8 @@ fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::s
   if (!asked.for_ourselves) plan.first = first_part(stream.request(), place.conf->slice_bytes);
   plan.expected_digest = asked.wanted.digest;
   plan.digest_source = asked.wanted.digest_source;
+  plan.expected_length = asked.wanted.length_bytes;
+  plan.vouchers = asked.wanted.vouchers;
   plan.of_repository = place.repository != nullptr;
   plan.cls = asked.wanted.cls;
   return plan;

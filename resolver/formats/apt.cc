@@ -67,9 +67,10 @@ std::string folder_of(std::string_view path) {
   return std::string(slash == path.npos ? "" : path.substr(0, slash));
 }
 
-// An index by its digest, under one name however it was asked for.
-Wanted index_by_digest(const std::string& dist, const std::string& inside, const Digest& digest,
+// An index by its digest, under one name however it was asked for: those of older generations stay.
+Wanted index_by_digest(const std::string& dist, const std::string& inside, const AptRelease::File& file,
                        bool by_hash) {
+  const Digest& digest = file.digest;
   const std::string algorithm = digest.algorithm == DigestAlgorithm::kSha512 ? "SHA512" : "SHA256";
   const std::string folder = folder_of(inside);
   Wanted wanted;
@@ -79,6 +80,8 @@ Wanted index_by_digest(const std::string& dist, const std::string& inside, const
   wanted.cls = Class::kDigest;
   wanted.digest = digest;
   wanted.digest_source = DigestSource::kSignedMetadata;
+  wanted.length_bytes = file.size_bytes;
+  if (!by_hash) wanted.vouchers = {join(dist, "InRelease"), join(dist, "Release")};
   return wanted;
 }
 
@@ -145,7 +148,7 @@ class IndexResolution final : public ReleaseFirst {
     const auto& release = *static_cast<const AptRelease*>(found.document.get());
     const auto* file = release.find(path_.inside);
     if (!file) return as_it_is;
-    Serve serve{index_by_digest(path_.dist, path_.inside, file->digest, release.acquire_by_hash)};
+    Serve serve{index_by_digest(path_.dist, path_.inside, *file, release.acquire_by_hash)};
     const std::string folder = folder_of(path_.inside);
     if (has_indexes(release, folder)) serve.note = note_of(path_.dist, folder);
     return serve;
@@ -179,7 +182,11 @@ class ByHashResolution final : public ReleaseFirst {
   }
   Step conclude(const Found& found) override {
     const auto* release = static_cast<const AptRelease*>(found.document.get());
-    if (release && has_indexes(*release, folder_)) serve_.note = note_of(dist_, folder_);
+    if (!release) return serve_;
+    if (has_indexes(*release, folder_)) serve_.note = note_of(dist_, folder_);
+    for (const auto& [path, file] : release->files) {
+      if (file.digest == serve_.wanted.digest) serve_.wanted.length_bytes = file.size_bytes;
+    }
     return serve_;
   }
 
@@ -276,7 +283,7 @@ class PoolResolution final : public Resolution {
     for (const std::string_view name : kIndexNames) {
       const std::string inside = within(place.folder, name);
       if (const auto* file = release->find(inside))
-        indexes_.push_back(index_by_digest(place.dist, inside, file->digest, release->acquire_by_hash));
+        indexes_.push_back(index_by_digest(place.dist, inside, *file, release->acquire_by_hash));
     }
     std::reverse(indexes_.begin(), indexes_.end());
   }
