@@ -168,7 +168,7 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
       }
       asked.was_stored |= whole;
       const bool right = whole && (response->status != 200 || agrees(asked.wanted, *stored, *response));
-      if (right && asked.place->repository && response->status == 200) {
+      if (right && asked.place->repository && response->status == 200 && !asked.wanted.anew) {
         stale.emplace();
         stale->kind = Outcome::Kind::kStored;
         stale->status = CacheStatus::kStale;
@@ -258,9 +258,9 @@ bool Handler::usable(const http::Stream& stream, const Asked& asked, const cache
                      const resolver::StoredResponse& response) const {
   const std::time_t now = tools_.loop.wall_seconds();
   if (response.status == 200 && !agrees(asked.wanted, stored, response)) return false;
-  const bool fresh = lasts(asked, response) || resolver::is_fresh(response, now) ||
-                     (asked.settled && response.response_time >= asked.at);
-  if (!fresh) return false;
+  const bool settled = asked.settled && response.response_time >= asked.at;
+  const bool fresh = lasts(asked, response) || resolver::is_fresh(response, now);
+  if (!settled && (asked.wanted.anew || !fresh)) return false;
   if (stored.blob->state() == cache::BlobState::kVerified) return true;
   return !asked.for_ourselves && holds_all(*stored.blob, stream.request());
 }
@@ -288,11 +288,12 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
     const size_t in_memory = stored.blob->inline_bytes().size();
     auto small = in_memory > 0 ? stored.blob : nullptr;
     auto hot = std::make_shared<Hot>(Hot{prepared, stored.blob, std::move(small), asked.place->cache,
-                                         asked.hash, outcome.generation, fresh_until, now});
+                                         asked.hash, outcome.generation, fresh_until, now, asked.pinned_as});
     const uint64_t hash = cache::name_hash(asked.place->space, asked.hot_key);
     if (fresh_until > now) hot_.insert(hash, asked.hot_key, std::move(hot), 1024 + in_memory);
   }
-  answer(stream, *asked.place, Content{prepared, stored.blob, nullptr, asked.place->cache, outcome.status});
+  answer(stream, *asked.place,
+         Content{prepared, stored.blob, nullptr, asked.place->cache, outcome.status, asked.pinned_as});
 }
 
 // Answers from a fill whose head is known.
@@ -306,7 +307,8 @@ void Handler::serve_filling(http::Stream& stream, const Asked& asked, const Outc
   if (!response) return refuse(stream, asked.place, 500, "internal", "the stored response cannot be read");
   add_extra(asked, *response);
   auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt);
-  answer(stream, *asked.place, Content{prepared, fill.blob(), watch, asked.place->cache, outcome.status});
+  answer(stream, *asked.place,
+         Content{prepared, fill.blob(), watch, asked.place->cache, outcome.status, asked.pinned_as});
 }
 
 // What the client gets besides; in place of the upstream's own field of that name.

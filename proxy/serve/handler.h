@@ -19,6 +19,7 @@
 #include "proxy/serve/cache_status.h"
 #include "proxy/serve/chunk_cache.h"
 #include "proxy/serve/documents.h"
+#include "proxy/serve/pins.h"
 #include "proxy/serve/request_path.h"
 #include "proxy/serve/response.h"
 #include "proxy/serve/rights.h"
@@ -39,6 +40,7 @@ struct Content {
   std::shared_ptr<fill::FillWatch> watch;  // while the blob is arriving
   std::shared_ptr<cache::Cache> cache;
   CacheStatus status;
+  std::string_view pinned_as{};  // the heading under which the connection remembers it; empty: it does not
 };
 
 class Handler final : public http::RequestHandler {
@@ -74,7 +76,9 @@ class Handler final : public http::RequestHandler {
     cache::Name name;        // of what is to be had, and how:
     uint64_t hash = 0;
     resolver::Wanted wanted;
-    resolver::Fields extra;      // that the client gets besides
+    resolver::Fields extra;            // that the client gets besides
+    std::shared_ptr<const Pins> pins;  // of the connection when the request came; may be null
+    std::string pinned_as;             // see resolver::Serve
     bool for_ourselves = false;  // a document: the whole of it, whatever the client asks of its own answer
     std::time_t at = 0;
     std::time_t fresh_until = std::numeric_limits<std::time_t>::max();  // of what the resolution rests on
@@ -123,6 +127,7 @@ class Handler final : public http::RequestHandler {
     uint64_t generation = 0;
     std::time_t fresh_until = 0;
     std::time_t touched = 0;
+    std::string pinned_as;
   };
 
   bool serve_hit(http::Stream& stream, const Place& place);
@@ -155,6 +160,7 @@ class Handler final : public http::RequestHandler {
   static Asked for_ourselves(const Asked& asked, resolver::Wanted wanted);
   io::Task<void> bring_in(http::Stream& stream, const Asked& asked, std::vector<resolver::Wanted> ahead);
   io::Task<Whole> find_whole(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
+  io::Task<Whole> pinned_whole(const Pin& pin);
   io::Task<resolver::Found> find_document(http::Stream& stream, Asked& asked, resolver::Fetch fetch);
   io::Task<resolver::Found> find_fields(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
   io::Task<resolver::Found> recall_notes(const Asked& asked, std::string name);

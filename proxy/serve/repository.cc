@@ -70,6 +70,7 @@ io::Task<void> Handler::serve_repository(http::Stream& stream, std::unique_ptr<A
 io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Step step) {
   if (auto* serve = std::get_if<resolver::Serve>(&step)) {
     asked->extra = std::move(serve->extra);
+    asked->pinned_as = std::move(serve->pinned_as);
     if (serve->note) co_await take_note(*asked, std::move(*serve->note));
     if (asked->place->repository->prefetch && !serve->ahead.empty())
       co_await bring_in(stream, *asked, std::move(serve->ahead));
@@ -130,6 +131,7 @@ io::Task<void> Handler::bring_in(http::Stream& stream, const Asked& asked,
 // The whole content of what is wanted, stored on its way.
 io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked, resolver::Wanted wanted) {
   Asked own = for_ourselves(asked, std::move(wanted));
+  if (own.wanted.anew) own.at = tools_.loop.wall_seconds();
   Outcome outcome = co_await find(stream, own);
   Whole whole;
   whole.trouble = outcome.trouble;
@@ -169,14 +171,38 @@ io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked,
   co_return whole;
 }
 
+// The content that a connection was given, whole: it may still be arriving. Without a blob where it broke
+// off.
+io::Task<Handler::Whole> Handler::pinned_whole(const Pin& pin) {
+  Whole whole;
+  std::shared_ptr<cache::Blob> blob = pin.blob;
+  if (pin.watch) {
+    const auto& fill = pin.watch->fill();
+    if (fill->phase() == FillPhase::kBody) {
+      Following following(tools_.loop, pin.watch, fill::DemandHold(fill, 0, cache::kUnknownLength));
+      while (fill->phase() == FillPhase::kBody) co_await following.news.wait();
+    }
+    if (fill->phase() != FillPhase::kComplete) co_return whole;
+    blob = fill->blob();
+  }
+  whole.status = 200;
+  whole.blob = std::move(blob);
+  whole.response = pin.prepared->stored;
+  co_return whole;
+}
+
 io::Task<resolver::Found> Handler::find_document(http::Stream& stream, Asked& asked, resolver::Fetch fetch) {
-  Whole whole = co_await find_whole(stream, asked, std::move(fetch.wanted));
+  const Pin* pin = asked.pins ? asked.pins->find(asked.place->space, fetch.pinned_as) : nullptr;
+  Whole whole;
+  if (pin) whole = co_await pinned_whole(*pin);
+  if (!whole.blob) whole = co_await find_whole(stream, asked, std::move(fetch.wanted));
   resolver::Found found;
   found.status = whole.status;
   found.fields = whole.response.fields;
   found.trouble = whole.trouble;
   if (whole.status != 200) co_return found;
   const auto digest = whole.blob->digest();
+  found.content_digest = digest;
   const std::string type(resolver::find(whole.response.fields, "content-type"));
   const std::string kind = fetch.kind + " " + type;
   if (digest) found.document = tools_.documents.find(*digest, kind);

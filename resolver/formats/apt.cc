@@ -5,10 +5,12 @@
 #include "resolver/formats/apt_index.h"
 #include "resolver/formats/apt_path.h"
 #include "resolver/formats/apt_release.h"
-#include "resolver/formats/file_url.h"
+#include "resolver/formats/apt_wanted.h"
 #include "resolver/resolution.h"
 
 namespace entrepot::resolver {
+
+using namespace apt;
 
 namespace {
 
@@ -17,49 +19,9 @@ constexpr size_t kMaxIndexes = 24;  // that one file of the pool is looked up in
 constexpr int kMaxQuestions = 56;   // for it
 constexpr std::string_view kNotes = "apt indexes";
 
-std::string join(const std::string& folder, std::string_view name) {
-  return folder.empty() ? "/" + std::string(name) : "/" + folder + "/" + std::string(name);
-}
-
-// The same, ready for a request upstream. There are servers to which a plus sign is a space.
-std::string target_of(const std::string& folder, std::string_view name) {
-  std::string path = join(folder, name), target;
-  for (std::string_view rest = path; !rest.empty();) {
-    rest.remove_prefix(1);  // the slash
-    const std::string_view segment = rest.substr(0, rest.find('/'));
-    target.append("/");
-    for (const char c : escaped_segment(segment)) {
-      if (c == '+')
-        target.append("%2b");
-      else
-        target.push_back(c);
-    }
-    rest.remove_prefix(segment.size());
-  }
-  return target;
-}
-
-Document read_release(std::span<const std::byte> bytes, std::string_view) {
-  auto release = parse_apt_release(bytes);
-  return release ? std::make_shared<const AptRelease>(std::move(*release)) : nullptr;
-}
-
 Document read_index(std::span<const std::byte> bytes, std::string_view) {
   auto index = AptIndex::parse(bytes, kMaxIndexBytes);
   return index ? std::make_shared<const AptIndex>(std::move(*index)) : nullptr;
-}
-
-// `name`: one for all ways to write the path; `target`: as the client sent it.
-Wanted by_path(std::string name, std::string target, Class cls) {
-  Wanted wanted;
-  wanted.name = std::move(name);
-  wanted.target = std::move(target);
-  wanted.cls = cls;
-  return wanted;
-}
-
-Fetch release_of(const std::string& dist, std::string_view file = "InRelease") {
-  return {by_path(join(dist, file), target_of(dist, file), Class::kMutable), "apt release", read_release};
 }
 
 std::string folder_of(std::string_view path) {
@@ -328,7 +290,9 @@ std::unique_ptr<Resolution> resolve_apt(const Question& question) {
       return std::make_unique<PoolResolution>(std::move(path), target);
     case AptPath::Kind::kRelease: {
       const std::string file = question.path.substr(question.path.rfind('/') + 1);
-      return at_once(Serve{by_path(join(path.dist, file), target, Class::kMutable)});
+      Serve serve{by_path(join(path.dist, file), target, Class::kMutable)};
+      if (file != "Release.gpg") serve.pinned_as = heading_of(path.dist);
+      return at_once(std::move(serve));
     }
     case AptPath::Kind::kOther:
       break;
