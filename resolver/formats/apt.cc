@@ -5,6 +5,7 @@
 #include "resolver/formats/apt_index.h"
 #include "resolver/formats/apt_path.h"
 #include "resolver/formats/apt_release.h"
+#include "resolver/formats/apt_signature.h"
 #include "resolver/formats/apt_wanted.h"
 #include "resolver/resolution.h"
 
@@ -290,8 +291,9 @@ std::unique_ptr<Resolution> resolve_apt(const Question& question) {
       return std::make_unique<PoolResolution>(std::move(path), target);
     case AptPath::Kind::kRelease: {
       const std::string file = question.path.substr(question.path.rfind('/') + 1);
+      if (file == "Release.gpg") return resolve_apt_signature(std::move(path.dist), target);
       Serve serve{by_path(join(path.dist, file), target, Class::kMutable)};
-      if (file != "Release.gpg") serve.pinned_as = heading_of(path.dist);
+      serve.pinned_as = heading_of(path.dist);
       return at_once(std::move(serve));
     }
     case AptPath::Kind::kOther:
