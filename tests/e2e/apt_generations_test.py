@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from support.edge import wait_until
-from support.origin import made_bytes
+from support.origin import Answer, made_bytes
 
 SUITE = "/dists/stable"
 LISTS = f"{SUITE}/main/binary-amd64"
@@ -255,6 +255,14 @@ def test_a_signature_is_not_paired_while_the_upstream_is_dead(edge, origin, kept
     origin.kill()
     assert kept.get(SIGNATURE)[0] == 502
     origin.restart()
+    assert kept.body(SIGNATURE) == dist.files[SIGNATURE]
+
+
+def test_an_upstream_in_trouble_confirms_nothing(edge, origin, kept, dist):
+    kept.body(RELEASE)
+    origin.resources[RELEASE].tamper = lambda answer, request, n: Answer(503, {}) if n in (1, 2) else None
+    assert kept.get(SIGNATURE)[0] == 502
+    assert len(origin.gets(RELEASE)) == 3
     assert kept.body(SIGNATURE) == dist.files[SIGNATURE]
 
 
