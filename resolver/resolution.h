@@ -42,7 +42,10 @@ struct Wanted {
   Class cls = Class::kMutable;
   std::optional<Digest> digest;  // what its bytes must have
   DigestSource digest_source = DigestSource::kNone;
-  bool only_stored = false;  // nobody can be asked for it: what is stored, or nothing
+  std::optional<uint64_t> length_bytes;  // of them
+  std::vector<std::string> vouchers;  // stored documents that said so: asked anew where the bytes are others
+  bool only_stored = false;           // nobody can be asked for it: what is stored, or nothing
+  bool anew = false;  // the upstream is asked now, however fresh it is; what is stale does not do
   // Why it is of that class: the format, and a fragment of a sentence: "npm: a tarball, by its packument".
   // Static text; so are the rules below.
   std::string_view rule{};
@@ -62,6 +65,7 @@ struct Fetch {
   Wanted wanted;
   std::string kind;  // names the parser: one content is read once for each kind
   Parse parse;
+  std::string pinned_as{};  // what a Serve pinned so to the client's connection comes in place of `wanted`
 };
 // The fields that a HEAD brings, fresh or as fresh as can be had. Answered by `Found` without a document.
 struct Probe {
@@ -88,6 +92,9 @@ struct Serve {
   // What was asked for may be another thing tomorrow, however immutable this one is: a tag, the newest
   // version, an index by its path.
   bool moves = false;
+  // The very content that the client is given, or has and is told to keep (304), is pinned to its connection
+  // under this heading, in place of what was: requests to come on it are resolved by that. Empty: it is not.
+  std::string pinned_as{};
 };
 // A document made of others, stored under its own name for as long as they stay what they are.
 struct Derive {
@@ -124,6 +131,7 @@ struct Found {
   Fields fields;      // of the answer
   Document document;  // of a Fetch that found one; null with status 200: it is malformed
   std::string trouble;
+  std::optional<Digest> content_digest{};  // of what a Fetch found
   bool whole = false;  // of a Recall: all bytes of a 200 are stored under that name, and were verified
 };
 using Input = std::optional<Found>;  // empty: the first call

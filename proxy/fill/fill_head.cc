@@ -167,6 +167,12 @@ io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) 
     pass(std::move(exchange), std::string(resolver::to_string(verdict)));
     co_return;
   }
+  if (has_other_length(response)) {
+    co_await doubt_vouchers();
+    fail(Error::kLengthMismatch, "the body is " + std::to_string(response.length_bytes) +
+                                     " bytes long, and must be " + std::to_string(*plan_.expected_length));
+    co_return;
+  }
   const bool merged = co_await settle_digest(response);
   if (merged) co_return;
   cache::FillHead fill_head{response.encode(), judged.length_bytes, response.expected_digest,
@@ -183,6 +189,12 @@ io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) 
   }
   if (!resumable()) whole_only_ = true;  // nothing tells the pieces of two representations apart
   start_transfer(judged.begin, judged.end, std::move(exchange), judged.answer == RangeAnswer::kWhole);
+}
+
+// It cannot be what is expected, whatever its bytes.
+bool FillTask::has_other_length(const resolver::StoredResponse& response) const {
+  return response.status == 200 && plan_.expected_length && response.length_bytes != kUnknownLength &&
+         response.length_bytes != *plan_.expected_length;
 }
 
 // The head promised a digest: are these bytes here already, or on their way?

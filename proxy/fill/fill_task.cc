@@ -81,6 +81,26 @@ io::Task<void> FillTask::finish() {
   ++context_.counters.failed;
   if (done.error() == Error::kDigestMismatch) ++context_.counters.digest_mismatches;
   context_.log_error(plan_.name.text + ": " + plan_.fill->reason());
+  if (done.error() == Error::kDigestMismatch) co_await doubt_vouchers();
+}
+
+// Whoever said what the bytes must be has perhaps been replaced upstream since: stale from now on, so that
+// the next request for it asks.
+io::Task<void> FillTask::doubt_vouchers() {
+  auto job = [cache = plan_.cache, space = plan_.name.space, vouchers = plan_.vouchers] {
+    for (const std::string& text : vouchers) {
+      const cache::Name name{space, text};
+      const auto stored = cache->lookup(name);
+      auto response = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
+      if (!response || response->status != 200) continue;
+      const int64_t lifetime = resolver::freshness_lifetime(*response);
+      response->request_time -= lifetime;
+      response->response_time -= lifetime;
+      cache->put_response(name, response->encode(), stored->digest);
+    }
+    return true;
+  };
+  co_await context_.pool.run(context_.loop, std::move(job));
 }
 
 io::Task<void> FillTask::keep_partial() {

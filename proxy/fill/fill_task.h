@@ -73,6 +73,8 @@ struct FillPlan {
   bool ahead = false;                     // wanted whole before anybody asks for it
   std::optional<Digest> expected_digest;  // what the bytes must have, by a word that outranks the response's
   resolver::DigestSource digest_source = resolver::DigestSource::kNone;
+  std::optional<uint64_t> expected_length;  // by the same word
+  std::vector<std::string> vouchers;        // names that gave it: doubted where other bytes come
   resolver::Class cls = resolver::Class::kMutable;
   bool of_repository = false;  // then the class decides about storing, and what is stale outlives errors
   // The stored response to validate, with its blob whole.
@@ -128,6 +130,7 @@ class FillTask {
 
   io::Task<void> run();
   io::Task<void> finish();
+  io::Task<void> doubt_vouchers();
   io::Task<void> keep_partial();
   bool worth_finishing() const;
   void wind_down();
@@ -147,6 +150,7 @@ class FillTask {
   resolver::NotStored verdict_on(resolver::StoredResponse& response) const;
   resolver::StoredResponse response_of(const upstream::UpstreamHead& head, uint64_t length_bytes) const;
   io::Task<void> begin_body(upstream::Exchange exchange, Judged judged);
+  bool has_other_length(const resolver::StoredResponse& response) const;
   io::Task<bool> settle_digest(const resolver::StoredResponse& response);
   io::Task<void> follow_merged(std::shared_ptr<cache::Fill> other, std::string metadata);
   io::Task<void> ask_length();

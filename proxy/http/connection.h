@@ -79,6 +79,7 @@ class Connection {
   io::Clock::time_point accepted_at() const noexcept { return accepted_at_; }
   // The session has something new to send.
   void wake();
+  std::shared_ptr<const void> handler_state;  // Stream::connection_state()
 
   // For the server.
   void start();

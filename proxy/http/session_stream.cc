@@ -20,6 +20,14 @@ uintptr_t SessionStream::listener_tag() const noexcept {
   return connection_ ? connection_->options().tag : 0;
 }
 
+const std::shared_ptr<const void>& SessionStream::connection_state() const noexcept {
+  static const std::shared_ptr<const void> kNone;
+  return connection_ ? connection_->handler_state : kNone;
+}
+void SessionStream::set_connection_state(std::shared_ptr<const void> state) {
+  if (connection_) connection_->handler_state = std::move(state);
+}
+
 void SessionStream::open(Session& session, Connection& connection) {
   session_ = &session;
   connection_ = &connection;

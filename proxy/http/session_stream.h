@@ -37,6 +37,8 @@ class SessionStream final : public Stream {
   void reset(ResetReason reason) override;
   void body_ready() override;
   void adopt(io::Task<void> task) override;
+  const std::shared_ptr<const void>& connection_state() const noexcept override;
+  void set_connection_state(std::shared_ptr<const void> state) override;
 
   // For sessions.
   void open(Session& session, Connection& connection);

@@ -122,6 +122,11 @@ class Stream {
   // Takes the task and starts it. It is destroyed with the stream (through the graveyard).
   virtual void adopt(io::Task<void> task) = 0;
 
+  // What the handler remembers for as long as the connection lasts; all streams of a connection share it.
+  // Null until it is set, and once the stream is closed: setting it then does nothing.
+  virtual const std::shared_ptr<const void>& connection_state() const noexcept = 0;
+  virtual void set_connection_state(std::shared_ptr<const void> state) = 0;
+
   // For the log.
   int status() const noexcept { return status_; }
   uint64_t body_bytes_sent() const noexcept { return body_bytes_sent_; }

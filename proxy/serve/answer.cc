@@ -45,6 +45,12 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
     }
   }
 
+  const bool given = success && status != 412 && status != 416 && request.method == http::Method::kGet;
+  if (given && !content.pinned_as.empty()) {
+    Pins::add(stream, Pin{place.space, std::string(content.pinned_as), content.prepared, content.blob,
+                          content.watch});
+  }
+
   fields_.clear();
   for (const http::Field& field : prepared.fields) {
     if (status == 304 && !belongs_in_not_modified(field.name)) continue;

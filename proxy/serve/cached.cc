@@ -168,7 +168,7 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
       asked.was_stored |= whole;
       const bool right = whole && (response->status != 200 || agrees(asked.wanted, *stored, *response));
       if (whole && !right && lasts(asked.wanted.cls, *response)) alarm_of_pin(asked, *stored);
-      if (right && asked.place->repository && response->status == 200) {
+      if (right && asked.place->repository && response->status == 200 && !asked.wanted.anew) {
         stale.emplace();
         stale->kind = Outcome::Kind::kStored;
         stale->status = CacheStatus::kStale;
@@ -286,9 +286,9 @@ bool Handler::usable(const http::Stream& stream, const Asked& asked, const cache
                      const resolver::StoredResponse& response) const {
   const std::time_t now = tools_.loop.wall_seconds();
   if (response.status == 200 && !agrees(asked.wanted, stored, response)) return false;
-  const bool fresh = lasts(asked.wanted.cls, response) || resolver::is_fresh(response, now) ||
-                     (asked.settled && response.response_time >= asked.at);
-  if (!fresh) return false;
+  const bool settled = asked.settled && response.response_time >= asked.at;
+  const bool fresh = lasts(asked.wanted.cls, response) || resolver::is_fresh(response, now);
+  if (!settled && (asked.wanted.anew || !fresh)) return false;
   if (stored.blob->state() == cache::BlobState::kVerified) return true;
   return !asked.for_ourselves && holds_all(*stored.blob, stream.request());
 }
@@ -313,7 +313,8 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
     const size_t in_memory = stored.blob->inline_bytes().size();
     auto small = in_memory > 0 ? stored.blob : nullptr;
     auto hot = std::make_shared<Hot>(Hot{prepared, stored.blob, std::move(small), asked.place->cache,
-                                         asked.hash, outcome.generation, fresh_until, now, stays});
+                                         asked.hash, outcome.generation, fresh_until, now, stays,
+                                         asked.pinned_as});
     // What a request of an older conf found is not what one of this conf is looking for.
     if (fresh_until > now && asked.site == site_)
       hot_.insert(asked.hot_hash, asked.hot_key, std::move(hot), 1024 + in_memory);
@@ -321,7 +322,8 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
   if (asked.place->cdn && whole && stays && redirect_to_cdn(stream, *asked.place, prepared->length_bytes))
     return;
   const auto cache = is_file ? nullptr : asked.place->cache;
-  answer(stream, *asked.place, Content{prepared, stored.blob, nullptr, cache, outcome.status});
+  answer(stream, *asked.place,
+         Content{prepared, stored.blob, nullptr, cache, outcome.status, asked.pinned_as});
 }
 
 // Answers from a fill whose head is known.
@@ -337,7 +339,8 @@ void Handler::serve_filling(http::Stream& stream, const Asked& asked, const Outc
   std::string detail = detail_of(asked.wanted, *response);
   auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt,
                                          true, std::move(detail));
-  answer(stream, *asked.place, Content{prepared, fill.blob(), watch, asked.place->cache, outcome.status});
+  answer(stream, *asked.place,
+         Content{prepared, fill.blob(), watch, asked.place->cache, outcome.status, asked.pinned_as});
 }
 
 // What the client gets besides. `digest`: of the content, where it is known.
@@ -363,6 +366,8 @@ fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::s
   if (!asked.for_ourselves) plan.first = first_part(stream.request(), place.conf->slice_bytes);
   plan.expected_digest = asked.wanted.digest;
   plan.digest_source = asked.wanted.digest_source;
+  plan.expected_length = asked.wanted.length_bytes;
+  plan.vouchers = asked.wanted.vouchers;
   plan.of_repository = place.repository != nullptr;
   plan.cls = asked.wanted.cls;
   return plan;

@@ -223,7 +223,7 @@ class Explainer {
     last_ = wanted;
     Known known = look(wanted.name);
     const bool right = known.right(wanted), fresh = right && known.fresh(wanted, now_);
-    const bool usable = fresh || (right && known.response->status == 200);
+    const bool usable = !wanted.anew && (fresh || (right && known.response->status == 200));
     Json& line = read("document", wanted.name, known.whole());
     if (known.whole()) line["status"] = known.response->status;
     if (known.response) line["fresh_until"] = fresh_until(known, wanted, now_);

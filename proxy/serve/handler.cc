@@ -74,6 +74,7 @@ void Handler::on_request(http::Stream& stream) noexcept {
   if (shared && place.repository) {
     asked->hot_key = name_.text;
     asked->hot_hash = cache::name_hash(name_.space, name_.text);
+    asked->pins = Pins::of(stream);
     asked->own_target = resolver::upstream_target(place.repository->format,
                                                   config::repository_target(*place.location, request.target));
     return stream.adopt(may ? serve_repository(stream, std::move(asked))
@@ -105,6 +106,7 @@ void Handler::set_name(const http::Stream& stream, const Place& place, const Req
   if (place.repository) {  // what it stands for, and what is written into it, is the location's too
     name_.text.append(place.location->path).append("\n").append(place.public_url).append("\n");
     name_.text.append(stream.request().target);
+    if (const auto pins = Pins::of(stream)) pins->append_key(place.space, name_.text);
     if (!resolver::varies_by_accept(place.repository->format)) return;
     name_.text.push_back('\n');
     for (const auto& field : stream.request().fields) {
@@ -133,7 +135,7 @@ bool Handler::serve_hit(http::Stream& stream, const Place& place) {
   }
   tools_.counters.hits.fetch_add(1, std::memory_order_relaxed);
   if (place.cdn && hot->lasts && redirect_to_cdn(stream, place, hot->prepared->length_bytes)) return true;
-  Content content{hot->prepared, std::move(blob), nullptr, hot->cache, CacheStatus::kHit};
+  Content content{hot->prepared, std::move(blob), nullptr, hot->cache, CacheStatus::kHit, hot->pinned_as};
   answer(stream, place, content);
   return true;
 }

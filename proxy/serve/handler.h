@@ -20,6 +20,7 @@
 #include "proxy/serve/chunk_cache.h"
 #include "proxy/serve/documents.h"
 #include "proxy/serve/local_digests.h"
+#include "proxy/serve/pins.h"
 #include "proxy/serve/request_path.h"
 #include "proxy/serve/response.h"
 #include "proxy/serve/rights.h"
@@ -43,6 +44,7 @@ struct Content {
   std::shared_ptr<fill::FillWatch> watch;  // while the blob is arriving
   std::shared_ptr<cache::Cache> cache;
   CacheStatus status;
+  std::string_view pinned_as{};  // the heading under which the connection remembers it; empty: it does not
 };
 
 class Handler final : public http::RequestHandler {
@@ -80,8 +82,10 @@ class Handler final : public http::RequestHandler {
     cache::Name name;        // of what is to be had, and how:
     uint64_t hash = 0;
     resolver::Wanted wanted;
-    resolver::Fields extra;      // that the client gets besides
-    bool moves = false;          // the same question may have another answer tomorrow
+    resolver::Fields extra;            // that the client gets besides
+    bool moves = false;                // the same question may have another answer tomorrow
+    std::shared_ptr<const Pins> pins;  // of the connection when the request came; may be null
+    std::string pinned_as;             // see resolver::Serve
     bool for_ourselves = false;  // a document: the whole of it, whatever the client asks of its own answer
     std::time_t at = 0;
     std::time_t fresh_until = std::numeric_limits<std::time_t>::max();  // of what the resolution rests on
@@ -132,6 +136,7 @@ class Handler final : public http::RequestHandler {
     std::time_t fresh_until = 0;
     std::time_t touched = 0;
     bool lasts = false;  // this question never has another answer
+    std::string pinned_as;
   };
 
   bool serve_hit(http::Stream& stream, const Place& place);
@@ -170,7 +175,9 @@ class Handler final : public http::RequestHandler {
   io::Task<void> begin(http::Stream& stream, Asked& asked, resolver::Serve& serve);
   static Asked for_ourselves(const Asked& asked, resolver::Wanted wanted);
   io::Task<void> bring_in(http::Stream& stream, const Asked& asked, std::vector<resolver::Wanted> ahead);
+  io::Task<std::optional<Digest>> digest_of(std::shared_ptr<cache::Blob> blob);
   io::Task<Whole> find_whole(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
+  io::Task<Whole> pinned_whole(const Pin& pin);
   io::Task<resolver::Found> find_document(http::Stream& stream, Asked& asked, resolver::Fetch fetch);
   io::Task<resolver::Found> find_fields(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
   io::Task<resolver::Found> recall_notes(const Asked& asked, std::string name);

@@ -80,6 +80,7 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
 io::Task<void> Handler::begin(http::Stream& stream, Asked& asked, resolver::Serve& serve) {
   asked.extra = std::move(serve.extra);
   asked.moves = serve.moves;
+  asked.pinned_as = std::move(serve.pinned_as);
   if (serve.note) co_await take_note(asked, std::move(*serve.note));
   if (asked.place->repository->prefetch && !serve.ahead.empty())
     co_await bring_in(stream, asked, std::move(serve.ahead));
@@ -125,9 +126,19 @@ io::Task<void> Handler::bring_in(http::Stream& stream, const Asked& asked,
   }
 }
 
+// A file's digest may have to be found out. Empty: it cannot be read.
+io::Task<std::optional<Digest>> Handler::digest_of(std::shared_ptr<cache::Blob> blob) {
+  std::optional<Digest> digest = blob->digest();
+  if (digest) co_return digest;
+  auto hash = [blob] { return hash_whole(*blob, DigestAlgorithm::kSha256); };
+  digest = co_await tools_.pool.run(tools_.loop, std::move(hash));
+  co_return digest;
+}
+
 // The whole content of what is wanted, stored on its way.
 io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked, resolver::Wanted wanted) {
   Asked own = for_ourselves(asked, std::move(wanted));
+  if (own.wanted.anew) own.at = tools_.loop.wall_seconds();
   Outcome outcome = co_await find(stream, own);
   Whole whole;
   whole.trouble = outcome.trouble;
@@ -158,11 +169,7 @@ io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked,
     co_return whole;
   }
   if (whole.blob && whole.response.status == 200) {
-    std::optional<Digest> digest = whole.blob->digest();
-    if (!digest) {  // a file
-      auto hash = [blob = whole.blob] { return hash_whole(*blob, DigestAlgorithm::kSha256); };
-      digest = co_await tools_.pool.run(tools_.loop, std::move(hash));
-    }
+    const std::optional<Digest> digest = co_await digest_of(whole.blob);
     if (!digest) {
       whole.blob = nullptr;
       whole.trouble = "it cannot be read";
@@ -184,13 +191,40 @@ io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked,
   co_return whole;
 }
 
+// The content that a connection was given, whole: it may still be arriving. Without a blob where it broke
+// off.
+io::Task<Handler::Whole> Handler::pinned_whole(const Pin& pin) {
+  Whole whole;
+  std::shared_ptr<cache::Blob> blob = pin.blob;
+  if (pin.watch) {
+    const auto& fill = pin.watch->fill();
+    if (fill->phase() == FillPhase::kBody) {
+      Following following(tools_.loop, pin.watch, fill::DemandHold(fill, 0, cache::kUnknownLength));
+      while (fill->phase() == FillPhase::kBody) co_await following.news.wait();
+    }
+    if (fill->phase() != FillPhase::kComplete) co_return whole;
+    blob = fill->blob();
+  }
+  const std::optional<Digest> digest = co_await digest_of(blob);
+  if (!digest) co_return whole;
+  whole.digest = *digest;
+  whole.status = 200;
+  whole.blob = std::move(blob);
+  whole.response = pin.prepared->stored;
+  co_return whole;
+}
+
 io::Task<resolver::Found> Handler::find_document(http::Stream& stream, Asked& asked, resolver::Fetch fetch) {
-  Whole whole = co_await find_whole(stream, asked, std::move(fetch.wanted));
+  const Pin* pin = asked.pins ? asked.pins->find(asked.place->space, fetch.pinned_as) : nullptr;
+  Whole whole;
+  if (pin) whole = co_await pinned_whole(*pin);
+  if (!whole.blob) whole = co_await find_whole(stream, asked, std::move(fetch.wanted));
   resolver::Found found;
   found.status = whole.status;
   found.fields = whole.response.fields;
   found.trouble = whole.trouble;
   if (whole.status != 200) co_return found;
+  found.content_digest = whole.digest;
   const std::string type(resolver::find(whole.response.fields, "content-type"));
   const std::string kind = fetch.kind + " " + type;
   found.document = tools_.documents.find(whole.digest, kind);

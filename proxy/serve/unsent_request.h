@@ -32,8 +32,11 @@ class UnsentRequest final : public http::Stream {
   void reset(http::ResetReason) override {}
   void body_ready() override {}
   void adopt(io::Task<void>) override {}
+  const std::shared_ptr<const void>& connection_state() const noexcept override { return no_state_; }
+  void set_connection_state(std::shared_ptr<const void>) override {}
 
  private:
+  const std::shared_ptr<const void> no_state_;
   const uint16_t port_;
   http::Field accept_;
 };

@@ -5,10 +5,13 @@
 #include "resolver/formats/apt_index.h"
 #include "resolver/formats/apt_path.h"
 #include "resolver/formats/apt_release.h"
-#include "resolver/formats/file_url.h"
+#include "resolver/formats/apt_signature.h"
+#include "resolver/formats/apt_wanted.h"
 #include "resolver/resolution.h"
 
 namespace entrepot::resolver {
+
+using namespace apt;
 
 namespace {
 
@@ -16,53 +19,10 @@ constexpr uint64_t kMaxIndexBytes = 1ull << 30;
 constexpr size_t kMaxIndexes = 24;  // that one file of the pool is looked up in
 constexpr int kMaxQuestions = 56;   // for it
 constexpr std::string_view kNotes = "apt indexes";
-constexpr std::string_view kRelease = "apt: a Release";  // a rule
-
-std::string join(const std::string& folder, std::string_view name) {
-  return folder.empty() ? "/" + std::string(name) : "/" + folder + "/" + std::string(name);
-}
-
-// The same, ready for a request upstream. There are servers to which a plus sign is a space.
-std::string target_of(const std::string& folder, std::string_view name) {
-  std::string path = join(folder, name), target;
-  for (std::string_view rest = path; !rest.empty();) {
-    rest.remove_prefix(1);  // the slash
-    const std::string_view segment = rest.substr(0, rest.find('/'));
-    target.append("/");
-    for (const char c : escaped_segment(segment)) {
-      if (c == '+')
-        target.append("%2b");
-      else
-        target.push_back(c);
-    }
-    rest.remove_prefix(segment.size());
-  }
-  return target;
-}
-
-Document read_release(std::span<const std::byte> bytes, std::string_view) {
-  auto release = parse_apt_release(bytes);
-  return release ? std::make_shared<const AptRelease>(std::move(*release)) : nullptr;
-}
 
 Document read_index(std::span<const std::byte> bytes, std::string_view) {
   auto index = AptIndex::parse(bytes, kMaxIndexBytes);
   return index ? std::make_shared<const AptIndex>(std::move(*index)) : nullptr;
-}
-
-// `name`: one for all ways to write the path; `target`: as the client sent it.
-Wanted by_path(std::string name, std::string target, Class cls, std::string_view rule) {
-  Wanted wanted;
-  wanted.rule = rule;
-  wanted.name = std::move(name);
-  wanted.target = std::move(target);
-  wanted.cls = cls;
-  return wanted;
-}
-
-Fetch release_of(const std::string& dist, std::string_view file = "InRelease") {
-  return {by_path(join(dist, file), target_of(dist, file), Class::kMutable, kRelease), "apt release",
-          read_release};
 }
 
 std::string folder_of(std::string_view path) {
@@ -70,9 +30,10 @@ std::string folder_of(std::string_view path) {
   return std::string(slash == path.npos ? "" : path.substr(0, slash));
 }
 
-// An index by its digest, under one name however it was asked for.
-Wanted index_by_digest(const std::string& dist, const std::string& inside, const Digest& digest,
+// An index by its digest, under one name however it was asked for: those of older generations stay.
+Wanted index_by_digest(const std::string& dist, const std::string& inside, const AptRelease::File& file,
                        bool by_hash) {
+  const Digest& digest = file.digest;
   const std::string algorithm = digest.algorithm == DigestAlgorithm::kSha512 ? "SHA512" : "SHA256";
   const std::string folder = folder_of(inside);
   Wanted wanted;
@@ -83,6 +44,8 @@ Wanted index_by_digest(const std::string& dist, const std::string& inside, const
   wanted.digest = digest;
   wanted.digest_source = DigestSource::kSignedMetadata;
   wanted.rule = "apt: a list, by the Release that vouches for it";
+  wanted.length_bytes = file.size_bytes;
+  if (!by_hash) wanted.vouchers = {join(dist, "InRelease"), join(dist, "Release")};
   return wanted;
 }
 
@@ -150,7 +113,7 @@ class IndexResolution final : public ReleaseFirst {
     const auto& release = *static_cast<const AptRelease*>(found.document.get());
     const auto* file = release.find(path_.inside);
     if (!file) return as_it_is;
-    Serve serve{index_by_digest(path_.dist, path_.inside, file->digest, release.acquire_by_hash)};
+    Serve serve{index_by_digest(path_.dist, path_.inside, *file, release.acquire_by_hash)};
     serve.moves = true;
     const std::string folder = folder_of(path_.inside);
     if (has_indexes(release, folder)) serve.note = note_of(path_.dist, folder);
@@ -186,7 +149,11 @@ class ByHashResolution final : public ReleaseFirst {
   }
   Step conclude(const Found& found) override {
     const auto* release = static_cast<const AptRelease*>(found.document.get());
-    if (release && has_indexes(*release, folder_)) serve_.note = note_of(dist_, folder_);
+    if (!release) return serve_;
+    if (has_indexes(*release, folder_)) serve_.note = note_of(dist_, folder_);
+    for (const auto& [path, file] : release->files) {
+      if (file.digest == serve_.wanted.digest) serve_.wanted.length_bytes = file.size_bytes;
+    }
     return serve_;
   }
 
@@ -283,7 +250,7 @@ class PoolResolution final : public Resolution {
     for (const std::string_view name : kIndexNames) {
       const std::string inside = within(place.folder, name);
       if (const auto* file = release->find(inside))
-        indexes_.push_back(index_by_digest(place.dist, inside, file->digest, release->acquire_by_hash));
+        indexes_.push_back(index_by_digest(place.dist, inside, *file, release->acquire_by_hash));
     }
     std::reverse(indexes_.begin(), indexes_.end());
   }
@@ -330,7 +297,10 @@ std::unique_ptr<Resolution> resolve_apt(const Question& question) {
       return std::make_unique<PoolResolution>(std::move(path), target);
     case AptPath::Kind::kRelease: {
       const std::string file = question.path.substr(question.path.rfind('/') + 1);
-      return at_once(Serve{by_path(join(path.dist, file), target, Class::kMutable, kRelease)});
+      if (file == "Release.gpg") return resolve_apt_signature(std::move(path.dist), target);
+      Serve serve{by_path(join(path.dist, file), target, Class::kMutable, kRelease)};
+      serve.pinned_as = heading_of(path.dist);
+      return at_once(std::move(serve));
     }
     case AptPath::Kind::kOther:
       break;

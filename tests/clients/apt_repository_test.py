@@ -183,22 +183,118 @@ def test_a_publish_between_release_and_lists_is_no_mismatch(edge, nginx, make_ap
     assert nginx.alive()
 
 
+def digest_of_list(release):
+    return re.search(rf"^ (\w+) \d+ {LISTS}/Packages.xz$", release.decode(), re.M).group(1)
+
+
 @both_ways
-def test_a_client_between_two_generations_gets_the_lists_of_its_own(edge_for, nginx, repository, packages, by_hash):
+@pytest.mark.parametrize("again", [False, True], ids=["given", "told to keep"])
+def test_a_client_between_two_generations_gets_the_lists_of_its_own(edge_for, nginx, repository, packages, by_hash,
+                                                                    again):
     """The client holds the old InRelease, the edge has gone on to the new one."""
     edge = edge_for("1s")
-    old = edge.fetch(IN_RELEASE).body.decode()
-    digest = re.search(rf"^ (\w+) \d+ {LISTS}/Packages.xz$", old, re.M).group(1)
+    kept = edge.http1()
+    kept.get(IN_RELEASE)
+    _, fields, old = kept.response()
+    if again:  # on another connection
+        kept.close()
+        kept = edge.http1()
+        kept.get(IN_RELEASE, If_Modified_Since=fields["last-modified"])
+        assert kept.response()[0] == 304
+    lists = f"/apt/debian/{SUITE}/{LISTS}"
+    assert edge.fetch(f"{lists}/Packages.xz").sha256 == digest_of_list(old)
     add(repository, packages["2"])
     repository.publish()
-    wait_until(lambda: edge.fetch(IN_RELEASE).body.decode() != old, "the new InRelease")
-    now = re.search(rf"^ (\w+) \d+ {LISTS}/Packages.xz$", edge.fetch(IN_RELEASE).body.decode(), re.M).group(1)
-    folder = f"/apt/debian/{SUITE}/{LISTS}"
+    wait_until(lambda: edge.fetch(IN_RELEASE).body != old, "the new InRelease")
+    new = edge.fetch(IN_RELEASE).body
+    for _ in range(2):
+        kept.get(f"{lists}/Packages.xz")
+        assert sha256(kept.response()[2]) == digest_of_list(old)
+        assert edge.fetch(f"{lists}/Packages.xz").sha256 == digest_of_list(new)
     if by_hash:
-        assert edge.fetch(f"{folder}/by-hash/SHA256/{digest}").sha256 == digest
-    # By its path it is that of the Release which is served now.
-    assert edge.fetch(f"{folder}/Packages.xz").sha256 == now
-    assert nginx.alive()
+        assert edge.fetch(f"{lists}/by-hash/SHA256/{digest_of_list(old)}").sha256 == digest_of_list(old)
+    kept.get(IN_RELEASE)
+    assert kept.response()[2] == new
+    kept.get(f"{lists}/Packages.xz")
+    assert sha256(kept.response()[2]) == digest_of_list(new)
+    kept.close()
+    asked = [target for _, target, status, _ in nginx.requests() if "Packages.xz" in target or "by-hash" in target]
+    assert len(asked) == 2, asked
+
+
+def offer(origin, repository, prefix):
+    """A scripted origin has the repository's files as they are now."""
+    root = repository.root()
+    for path in filter(os.path.isfile, root.rglob("*")):
+        data, target = path.read_bytes(), f"{prefix}/{path.relative_to(root)}"
+        tamper = getattr(origin.resources.get(target), "tamper", None)
+        origin.add(target, data, etag=f'"{sha256(data)}"').tamper = tamper
+
+
+@pytest.fixture
+def scripted_edge(make_edge, origin):
+    return make_edge("location /apt/ { repository debian; }",
+                     http=f"repository debian {{ format apt; proxy_pass {origin.url}; proxy_cache edge; "
+                          "proxy_cache_valid 200 404 1s; }").start()
+
+
+@pytest.mark.parametrize("by_hash", [False], indirect=True)
+def test_a_publish_in_the_middle_of_an_update_gives_all_of_the_old(scripted_edge, origin, make_apt, repository,
+                                                                   packages, tmp_path, key):
+    """apt has the old InRelease, and waits for that of another repository while the edge goes on to the new one."""
+    other = Repository(tmp_path / "other", key)
+    other.publish()
+    offer(origin, repository, "/debian")
+    offer(origin, other, "/other")
+    apt = make_apt(scripted_edge)
+    with open(apt.folder / "etc/sources.list", "a", encoding="utf-8") as file:
+        file.write((apt.folder / "etc/sources.list").read_text().replace("/apt/debian", "/apt/other"))
+    scripted_edge.fetch(f"/apt/debian/{SUITE}/{LISTS}/Packages.xz")
+    old = scripted_edge.fetch(IN_RELEASE).body
+    scripted_edge.wait_idle()
+
+    def publish(answer, request, n):
+        if repository.generation == 1:
+            add(repository, packages["2"])
+            repository.publish()
+            offer(origin, repository, "/debian")
+            wait_until(lambda: scripted_edge.fetch(IN_RELEASE).body != old, "the new InRelease")
+
+    origin.resources[f"/other/{SUITE}/InRelease"].tamper = publish
+    apt("update")
+    assert repository.generation == 2
+    assert "tiny_1_amd64" in apt("download", "--print-uris", "tiny")
+    apt("update")
+    assert "tiny_2_amd64" in apt("download", "--print-uris", "tiny")
+
+
+@pytest.mark.parametrize("by_hash", [False], indirect=True)
+@pytest.mark.parametrize("apart, path", [(False, f"{LISTS}/Packages.xz"), (True, f"{LISTS}/Packages.xz"),
+                                         (True, "Release.gpg")])
+def test_a_publish_that_takes_the_old_away_is_an_error_that_a_second_update_mends(scripted_edge, origin, make_apt,
+                                                                                  repository, packages, apart, path):
+    repository.apart = apart
+    repository.publish()
+    offer(origin, repository, "/debian")
+
+    def publish(answer, request, n):
+        if repository.generation == 2:
+            add(repository, packages["2"])
+            repository.publish()
+            offer(origin, repository, "/debian")
+            return origin.resources[request.target].answer(request)
+        return None
+
+    origin.resources[f"/debian/{SUITE}/{path}"].tamper = publish
+    apt = make_apt(scripted_edge)
+    code, out = apt.attempt("update")
+    assert repository.generation == 3
+    assert code != 0 and "Err:" in out, out
+    assert not MISMATCH.search(out) and "BADSIG" not in out, out
+    scripted_edge.wait_idle()
+    code, out = apt.attempt("update")
+    assert code == 0 and "Err:" not in out, out
+    assert "tiny_2_amd64" in apt.attempt("download", "--print-uris", "tiny")[1]
 
 
 def test_a_new_version_is_seen_after_the_lifetime(edge_for, edge, nginx, make_apt, repository, packages):

@@ -73,7 +73,7 @@ constexpr const char* kPackages = "main/binary-amd64/Packages.gz";
 // -- Release --
 
 TEST(AptResolution, ReleasesAreMutable) {
-  for (const char* path : {"/dists/stable/InRelease", "/dists/stable/Release", "/dists/stable/Release.gpg",
+  for (const char* path : {"/dists/stable/InRelease", "/dists/stable/Release",
                            "/debian/dists/stable/InRelease", "/flat/InRelease", "/InRelease"}) {
     const Asking asking(path);
     EXPECT_EQ(asking.wanted().name, path);
@@ -91,6 +91,25 @@ TEST(AptResolution, OneReleaseForAllSpellingsOfItsPath) {
   const Asking index("/dists/a+b/main/binary-amd64/Packages", "/dists/a%2Bb/main/binary-amd64/Packages");
   EXPECT_EQ(index.fetch().wanted.name, escaped.wanted().name);
   EXPECT_EQ(index.fetch().wanted.target, "/dists/a%2bb/InRelease");
+}
+
+TEST(AptResolution, TheReleaseThatAClientIsGivenIsPinnedForAllThatRestsOnIt) {
+  const std::string heading = Asking("/dists/stable/InRelease").serve().pinned_as;
+  EXPECT_FALSE(heading.empty());
+  EXPECT_EQ(Asking("/dists/stable/Release").serve().pinned_as, heading) << "the one that came last";
+  EXPECT_NE(Asking("/dists/updates/InRelease").serve().pinned_as, heading);
+  EXPECT_NE(Asking("/debian/dists/stable/InRelease").serve().pinned_as, heading);
+
+  Asking index("/dists/stable/main/binary-amd64/Packages.gz");
+  EXPECT_EQ(index.fetch().pinned_as, heading);
+  index.status(404);
+  EXPECT_EQ(index.fetch().pinned_as, heading) << "without an InRelease";
+  index.document(release({kPackages}));
+  EXPECT_EQ(index.serve().pinned_as, "") << "only a Release is";
+
+  Asking file("/pool/x/x_1_amd64.deb");
+  file.notes({"dists/stable main/binary-amd64"});
+  EXPECT_EQ(file.fetch().pinned_as, heading);
 }
 
 // -- indexes --
@@ -112,6 +131,28 @@ TEST(AptResolution, WithoutByHashAnIndexIsAskedForByItsPathButHeldAgainstTheRele
   asking.document(release({kPackages}, false));
   EXPECT_EQ(asking.wanted().target, "/dists/stable/main/binary-amd64/Packages.gz");
   EXPECT_EQ(asking.wanted().digest->hex(), kHex);
+}
+
+TEST(AptResolution, AnIndexHasTheLengthThatTheReleaseStates) {
+  for (const bool by_hash : {true, false}) {
+    Asking by_path("/dists/stable/main/binary-amd64/Packages.gz");
+    by_path.document(release({kPackages}, by_hash));
+    EXPECT_EQ(by_path.wanted().length_bytes, 10u);
+  }
+  Asking listed("/dists/stable/main/binary-amd64/by-hash/SHA256/" + kHex);
+  EXPECT_EQ(listed.notes({}).document(release({kPackages})).wanted().length_bytes, 10u);
+  Asking older("/dists/stable/main/binary-amd64/by-hash/SHA256/" + kOtherHex);
+  EXPECT_EQ(older.notes({}).document(release({kPackages})).wanted().length_bytes, std::nullopt);
+}
+
+// By its path the upstream may have another generation's by now; under by-hash it has the right one or none.
+TEST(AptResolution, AnIndexThatIsAskedForByItsPathCastsDoubtOnTheReleaseWhenItIsAnother) {
+  Asking by_path("/dists/stable/main/binary-amd64/Packages.gz");
+  by_path.document(release({kPackages}, false));
+  EXPECT_EQ(by_path.wanted().vouchers,
+            (std::vector<std::string>{"/dists/stable/InRelease", "/dists/stable/Release"}));
+  Asking by_hash("/dists/stable/main/binary-amd64/Packages.gz");
+  EXPECT_TRUE(by_hash.document(release({kPackages})).wanted().vouchers.empty());
 }
 
 TEST(AptResolution, AnIndexHasOneNameHoweverItIsAskedFor) {
