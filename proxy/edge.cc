@@ -37,9 +37,10 @@ class EdgeImpl final : public Edge {
     auto options = listener_options(*config, listeners, workers, error);
     if (!error.empty()) return error;
     pool_ = std::make_unique<io::Pool>(std::max<size_t>(4, 2 * workers));
+    hashing_ = std::make_unique<io::Pool>(1);
     const Worker::Shared shared{
-        *pool_,           files_,
-        local_digests_,   documents_,
+        *pool_,         *hashing_, files_,
+        local_digests_, documents_,
         [](std::string line) { log::write(log::Level::kError, line); },
         kChunkCacheBytes, client_options(*config)};
     for (uint32_t i = 0; i < workers; ++i) {
@@ -98,6 +99,7 @@ class EdgeImpl final : public Edge {
     stopping_.notify_all();
     if (pulse_.joinable()) pulse_.join();
     for (auto& worker : workers_) worker->stop();
+    hashing_.reset();
     pool_.reset();  // what it still has to write ends first; its news finds no loop any more
     workers_.clear();
     for (auto& [name, cache] : resources_.caches) cache->flush();
@@ -116,12 +118,13 @@ class EdgeImpl final : public Edge {
  private:
   static upstream::ClientOptions client_options(const config::Config& config) {
     upstream::ClientOptions options;
+    const auto take = [&options](const std::optional<config::ProxyPass>& pass) {
+      if (pass && pass->upstream)
+        options.keepalive_connections = std::max(options.keepalive_connections, pass->upstream->keepalive);
+    };
+    for (const auto& repository : config.repositories) take(repository->proxy_pass);
     for (const auto& server : config.servers) {
-      for (const auto& location : server->locations) {
-        const auto& pass = location.repository ? location.repository->proxy_pass : location.proxy_pass;
-        if (pass && pass->upstream)
-          options.keepalive_connections = std::max(options.keepalive_connections, pass->upstream->keepalive);
-      }
+      for (const auto& location : server->locations) take(location.proxy_pass);
     }
     return options;
   }
@@ -144,7 +147,7 @@ class EdgeImpl final : public Edge {
   serve::StaticFiles files_;
   serve::LocalDigests local_digests_;
   mutable serve::Documents documents_;  // thread-safe
-  std::unique_ptr<io::Pool> pool_;
+  std::unique_ptr<io::Pool> pool_, hashing_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::atomic<int64_t>> ticks_;  // when each loop last answered
   std::atomic<bool> draining_{false};

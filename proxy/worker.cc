@@ -12,7 +12,7 @@ Worker::Worker(const Shared& shared, std::shared_ptr<serve::Site> site,
       fills_(
           fill::FillContext{loop_, shared.pool, asking_, watches_, fill_counters_, shared.log_error, 0, {}}),
       chunks_(loop_, shared.pool, shared.chunk_cache_bytes),
-      handler_({loop_, shared.pool, asking_, watches_, fills_, chunks_, shared.files, shared.local_digests, shared.documents,
+      handler_({loop_, shared.pool, shared.hashing, asking_, watches_, fills_, chunks_, shared.files, shared.local_digests, shared.documents,
                 handler_counters_, shared.log_error},
                std::move(site)),
       server_(http::Server::create(loop_, handler_)) {

@@ -18,6 +18,7 @@ class Worker {
  public:
   struct Shared {  // what all workers of an Edge use; outlives them
     io::Pool& pool;
+    io::Pool& hashing;
     serve::StaticFiles& files;
     serve::LocalDigests& local_digests;
     serve::Documents& documents;

@@ -26,7 +26,12 @@ std::optional<std::string> merge_metadata(std::span<const std::string_view> in_o
   return write_maven_metadata(merge_maven_metadata(read));
 }
 
+// An index that has no HTML cannot be merged with those that have: its files would be lost.
 std::optional<std::string> merge_pages(std::span<const std::string_view> in_order) {
+  for (const std::string_view page : in_order) {
+    const size_t first = page.find_first_not_of(" \t\r\n");
+    if (first != std::string_view::npos && page[first] == '{') return std::nullopt;
+  }
   return merge_pypi_pages(in_order, false);
 }
 
@@ -34,8 +39,12 @@ std::optional<std::string> merge_pages(std::span<const std::string_view> in_orde
 
 std::string routed_name(Format format, const std::string& path) {
   if (format != Format::kMaven) return scope_of(format, path);
-  std::string name = path.substr(1);
-  std::replace(name.begin(), name.end(), '/', '.');
+  std::string name;
+  bool in_matrix = false;  // from ';' to the segment's end
+  for (const char c : path.substr(1)) {
+    in_matrix = c != '/' && (in_matrix || c == ';');
+    if (!in_matrix) name.push_back(c == '/' ? '.' : c);
+  }
   return name;
 }
 

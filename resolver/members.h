@@ -11,7 +11,7 @@
 namespace entrepot::resolver {
 
 // What a route's pattern is held against: the name of an image, a package or a project; in maven the path
-// with dots for slashes ("com.example.lib.1.0.lib-1.0.jar"); elsewhere the path.
+// with dots for slashes, without matrix parameters ("com.example.lib.1.0.lib-1.0.jar"); elsewhere the path.
 std::string routed_name(Format format, const std::string& path);
 // A route's pattern as routed_name spells names.
 std::string route_pattern(Format format, const std::string& pattern);

@@ -125,7 +125,9 @@ resolver::StoredResponse FillTask::response_of(const upstream::UpstreamHead& hea
   if (response.status != 200) return response;
   const auto promised = resolver::promised_digest(head.status, head.fields);
   const auto& known = plan_.expected_digest;
-  const bool outranks = plan_.digest_source < resolver::DigestSource::kHeader;
+  // What a version first was, it is: also against an upstream that has published it again.
+  const bool outranks = plan_.digest_source < resolver::DigestSource::kHeader ||
+                        plan_.digest_source == resolver::DigestSource::kFirstUse;
   if (known && (outranks || !promised || known->algorithm < promised->algorithm)) {
     response.expected_digest = plan_.expected_digest;
     response.digest_source = plan_.digest_source;

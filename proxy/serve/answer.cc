@@ -124,13 +124,15 @@ std::shared_ptr<const void> Handler::both(const Content& content) {
 }
 
 void Handler::add_configured(http::Stream& stream, const Place& place, int status) {
-  if (place.conf->add_headers.empty()) return;
+  // Of a virtual repository the place that was asked speaks, not the member that had it.
+  const Place& asked = stream.place ? *static_cast<const Place*>(stream.place) : place;
+  if (asked.conf->add_headers.empty()) return;
   const auto path = parse_request_path(stream.request().target).value_or(RequestPath{});
-  const RequestVariables variables(stream, place, path);
+  const RequestVariables variables(stream, asked, path);
   static constexpr int kStatuses[] = {200, 201, 204, 206, 301, 302,
                                       303, 304, 307, 308};  // nginx's list for add_header without `always`
   const bool usual = std::find(std::begin(kStatuses), std::end(kStatuses), status) != std::end(kStatuses);
-  for (const auto& header : place.conf->add_headers) {
+  for (const auto& header : asked.conf->add_headers) {
     if (!header.always && !usual) continue;
     std::string value;
     header.value.expand(variables, value);

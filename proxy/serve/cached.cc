@@ -108,13 +108,10 @@ io::Task<void> Handler::serve_head(http::Stream& stream, std::unique_ptr<Asked> 
   tools_.counters.passed.fetch_add(1, std::memory_order_relaxed);
   Passing passing = co_await open_pass(stream, *asked);
   const int status = passing.exchange ? passing.exchange->received_head().status : 0;
-  if (outcome.stored && (status == 0 || status == 429 || status >= 500)) {
-    outcome.kind = Outcome::Kind::kStored;
-    co_return serve_stored(stream, *asked, outcome);
-  }
-  if (passing.exchange)
-    co_return relay(stream, *asked, std::move(*passing.exchange), CacheStatus::kMiss);
-  refuse_upstream(stream, asked->place, passing.error, passing.trouble);
+  if (!outcome.stored || !is_trouble(status))
+    co_return answer_passing(stream, *asked, std::move(passing));
+  outcome.kind = Outcome::Kind::kStored;
+  serve_stored(stream, *asked, outcome);
 }
 
 // Of the answer that was found; 0: nobody gives one, or what passes is still to be asked for.
@@ -131,7 +128,7 @@ int Handler::status_of(const Outcome& outcome) {
 io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
   const http::Request* request = asked.for_ourselves ? nullptr : &stream.request();
   const bool head_only = request && request->method == http::Method::kHead;
-  if (!asked.place->pass) {
+  if (!asked.place->pass && !asked.wanted.target.empty()) {  // without a target: made here, and stored
     Outcome file = co_await find_file(asked);
     co_return file;
   }
@@ -196,7 +193,8 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
         plan = plan_of(stream, asked, claimed.take());
         plan.handover = handover;
         // What once was stored under a version's name is what it must be, though its bytes were evicted.
-        if (stored && stored->digest && !plan.expected_digest && plan.cls == resolver::Class::kVersioned) {
+        const bool pinned = stored && stored->digest && response && response->status == 200;
+        if (pinned && !plan.expected_digest && plan.cls == resolver::Class::kVersioned) {
           plan.expected_digest = stored->digest;
           plan.digest_source = resolver::DigestSource::kFirstUse;
         }

@@ -17,7 +17,7 @@ io::Task<void> Handler::serve_derived(http::Stream& stream, std::unique_ptr<Aske
 io::Task<void> Handler::serve_from(http::Stream& stream, std::unique_ptr<Asked> asked, Sources sources,
                                    resolver::Derive derive) {
   if (sources.blobs.empty()) co_return refuse_sources(stream, *asked, sources.first);
-  Made made{derive.name, derive.made_with, derive.content_type, {}, derive.rule};
+  Made made{derive.name, derive.made_with, derive.content_type, {}, derive.rule, derive.checksum.has_value()};
   made.make = [derive = std::move(derive)](const Blobs& blobs) { return make_content(derive, blobs); };
   co_await serve_made(stream, std::move(asked), std::move(sources), std::move(made));
 }
@@ -86,7 +86,8 @@ io::Task<void> Handler::serve_made(http::Stream& stream, std::unique_ptr<Asked> 
     auto content = make(blobs);
     return content ? store_content(*cache, name, response, std::move(*content)) : nullptr;
   };
-  std::shared_ptr<cache::Blob> blob = co_await tools_.pool.run(tools_.loop, std::move(job));
+  io::Pool& pool = made.is_checksum ? tools_.hashing : tools_.pool;
+  std::shared_ptr<cache::Blob> blob = co_await pool.run(tools_.loop, std::move(job));
   if (!blob) {
     tools_.log_error(asked->name.text + ": the upstream's document is malformed");
     co_return refuse(stream, asked->place, 502, "malformed-index", "the upstream's document is malformed");

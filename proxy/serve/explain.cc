@@ -250,6 +250,7 @@ class Explainer {
     if (found.document) return found;
     const auto content = read_whole(*known.stored->blob);
     if (content) found.document = fetch.parse(std::as_bytes(std::span(*content)), type);
+    if (digest && found.document) documents_.keep(*digest, fetch.kind + " " + type, found.document, content->size());
     return found;
   }
 

@@ -59,7 +59,7 @@ io::Task<void> Handler::serve_file(http::Stream& stream, std::unique_ptr<Asked> 
 io::Task<Handler::Outcome> Handler::find_file(const Asked& asked) {
   const Place& place = *asked.place;
   std::string path = path_of_target(asked.wanted.target);
-  auto job = [&files = tools_.files, &digests = tools_.local_digests, &pool = tools_.pool, cache = place.cache,
+  auto job = [&files = tools_.files, &digests = tools_.local_digests, &hashing = tools_.hashing, cache = place.cache,
               space = place.space, root = place.root, path]() mutable {
     StaticFiles::Opened opened = files.open(root, path);
     if (!opened.file && opened.error == FileError::kIsDirectory) {
@@ -68,7 +68,7 @@ io::Task<Handler::Outcome> Handler::find_file(const Asked& asked) {
     }
     if (opened.file)
       digests.learn(cache, space, path, opened.file,
-                    [&pool](std::function<void()> work) { pool.submit(std::move(work)); });
+                    [&hashing](std::function<void()> work) { hashing.submit(std::move(work)); });
     return std::make_pair(std::move(opened), std::move(path));
   };
   const auto result = co_await tools_.pool.run(tools_.loop, std::move(job));

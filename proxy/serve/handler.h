@@ -52,6 +52,7 @@ class Handler final : public http::RequestHandler {
   struct Tools {
     io::Loop& loop;
     io::Pool& pool;
+    io::Pool& hashing;  // one thread, for what takes long: nobody else waits for it
     fill::Asking& asking;
     fill::FillWatches& watches;
     fill::FillTasks& fills;
@@ -194,6 +195,7 @@ class Handler final : public http::RequestHandler {
     std::string name, made_with, content_type;                     // as of a Derive
     std::function<std::optional<std::string>(const Blobs&)> make;  // on a pool thread
     std::string_view rule;
+    bool is_checksum = false;  // of something that may be long
   };
   io::Task<void> serve_derived(http::Stream& stream, std::unique_ptr<Asked> asked, resolver::Derive derive);
   io::Task<void> serve_from(http::Stream& stream, std::unique_ptr<Asked> asked, Sources sources,
@@ -226,6 +228,7 @@ class Handler final : public http::RequestHandler {
     Error error = Error::kConnect;
     std::string trouble = "no server of the upstream group is up, or all are assumed offline";
   };
+  void answer_passing(http::Stream& stream, const Asked& asked, Passing passing);
   io::Task<Passing> open_pass(http::Stream& stream, const Asked& asked);
   io::Task<void> serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status);
   void relay(http::Stream& stream, const Asked& asked, upstream::Exchange exchange, CacheStatus status);

@@ -80,7 +80,8 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
     if (std::find(allowed.begin(), allowed.end(), field.name) == allowed.end() || is_set(field.name))
       continue;
     if (alike || !at_home) continue;
-    if (authorize == config::Authorize::kEdge && field.name == "authorization") continue;
+    const bool is_right = field.name == "authorization" || field.name == "cookie";
+    if (authorize == config::Authorize::kEdge && is_right) continue;
     origin.fields.emplace_back(field.name, field.value);
   }
   if (const auto credentials = request.field("authorization");
@@ -116,6 +117,11 @@ io::Task<Handler::Passing> Handler::open_pass(http::Stream& stream, const Asked&
     passing.trouble = exchange.detail();
   }
   co_return passing;
+}
+
+void Handler::answer_passing(http::Stream& stream, const Asked& asked, Passing passing) {
+  if (passing.exchange) return relay(stream, asked, std::move(*passing.exchange), CacheStatus::kMiss);
+  refuse_upstream(stream, asked.place, passing.error, passing.trouble);
 }
 
 io::Task<void> Handler::serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status) {

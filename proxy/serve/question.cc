@@ -80,12 +80,16 @@ bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
   const auto& promised = response.expected_digest;
   if (!promised) return false;
   if (promised->algorithm == wanted.digest->algorithm) return *promised == *wanted.digest;
-  return promised->algorithm <= DigestAlgorithm::kSha512;  // a weaker one vouches for no other
+  // One of a weaker kind vouches for no other; nor does what merely came first.
+  return promised->algorithm <= DigestAlgorithm::kSha512 &&
+         response.digest_source != resolver::DigestSource::kFirstUse;
 }
 
 bool lasts(resolver::Class cls, const resolver::StoredResponse& response) {
   return response.status == 200 && (cls == resolver::Class::kDigest || cls == resolver::Class::kVersioned);
 }
+
+bool is_trouble(int status) { return status == 0 || status == 429 || status >= 500; }
 
 bool is_verified(const std::optional<cache::StoredName>& stored) {
   return stored && stored->blob && stored->blob->state() == cache::BlobState::kVerified;

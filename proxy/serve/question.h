@@ -41,6 +41,9 @@ bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
 // Named by its digest, or by a version: it is never stale.
 bool lasts(resolver::Class cls, const resolver::StoredResponse& response);
 
+// Is the upstream in trouble? Then what is stale does. `status`: of its answer; 0: none came.
+bool is_trouble(int status);
+
 // All its bytes are stored, and were hashed.
 bool is_verified(const std::optional<cache::StoredName>& stored);
 

@@ -130,8 +130,13 @@ io::Task<void> Handler::bring_in(http::Stream& stream, const Asked& asked,
 io::Task<std::optional<Digest>> Handler::digest_of(std::shared_ptr<cache::Blob> blob) {
   std::optional<Digest> digest = blob->digest();
   if (digest) co_return digest;
-  auto hash = [blob] { return hash_whole(*blob, DigestAlgorithm::kSha256); };
-  digest = co_await tools_.pool.run(tools_.loop, std::move(hash));
+  auto hash = [blob] {
+    const auto known = blob->digest();  // by who was asked before
+    const auto found = known ? known : hash_whole(*blob, DigestAlgorithm::kSha256);
+    if (auto* file = dynamic_cast<PlainFile*>(blob.get()); file && found) file->set_digest(*found);
+    return found;
+  };
+  digest = co_await tools_.hashing.run(tools_.loop, std::move(hash));
   co_return digest;
 }
 
@@ -179,8 +184,9 @@ io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked,
   }
   whole.status = whole.blob || whole.response.status != 200 ? whole.response.status : 0;
   if (!whole.blob && outcome.kind != Outcome::Kind::kPassed) whole.status = 0;
-  if (own.wanted.only_stored || !own.place->pass) co_return whole;  // nothing to be fresh
   const std::time_t now = tools_.loop.wall_seconds();
+  if (!own.place->pass) asked.fresh_until = std::min(asked.fresh_until, now);  // a file may change at any time
+  if (own.wanted.only_stored || !own.place->pass) co_return whole;
   const int64_t left =
       resolver::freshness_lifetime(whole.response) - resolver::current_age(whole.response, now);
   // What is made of a fresh one lasts exactly as long: both change at once. One that cannot be had fresh is

@@ -23,7 +23,11 @@ bool is_absence(const resolver::Step& step) {
 // Where it is remembered who has what is asked for: by its lasting key, or as this request asks for it.
 std::string winner_note(const std::string& key, const http::Request& request) {
   if (!key.empty()) return "member that has " + key;
-  return "member that has now " + std::string(request.target) + " " + std::string(request.field("accept"));
+  std::string_view target = request.target;
+  for (const std::string_view sidecar : {".sha1", ".md5", ".sha256", ".sha512"}) {  // is of its file's member
+    if (target.ends_with(sidecar)) target.remove_suffix(sidecar.size());
+  }
+  return "member that has now " + std::string(target) + " " + std::string(request.field("accept"));
 }
 
 // The member that had it last time is asked first, where that still holds.
@@ -117,7 +121,15 @@ io::Task<bool> Handler::serve_member(http::Stream& stream, const Asked& whole, s
     co_await serve_from(stream, std::move(asked), std::move(sources), std::move(*derive));
     co_return true;
   }
-  if (std::holds_alternative<resolver::Pass>(step) && !asked->place->pass) co_return false;
+  if (std::holds_alternative<resolver::Pass>(step)) {
+    // Where names are routed, what has none cannot be.
+    if (!asked->place->pass || !whole.place->repository->routes.empty()) co_return false;
+    asked->wanted.target = asked->own_target;
+    Passing passing = co_await open_pass(stream, *asked);
+    if (passing.exchange && is_absence(passing.exchange->received_head().status)) co_return false;
+    answer_passing(stream, *asked, std::move(passing));
+    co_return true;
+  }
   auto* serve = std::get_if<resolver::Serve>(&step);
   if (!serve) {
     co_await conclude(stream, std::move(asked), std::move(step));
@@ -132,10 +144,11 @@ io::Task<bool> Handler::serve_member(http::Stream& stream, const Asked& whole, s
   const int status = passing.exchange ? passing.exchange->received_head().status : status_of(outcome);
   if (is_absence(status)) co_return false;
   if (status == 200 && !passes) remember_winner(whole, *asked, outcome, std::move(note));
-  if (passing.exchange) {
-    relay(stream, *asked, std::move(*passing.exchange), CacheStatus::kMiss);
+  if (passes && outcome.stored && is_trouble(status)) {  // what is stale does
+    outcome.kind = Outcome::Kind::kStored;
+    serve_stored(stream, *asked, outcome);
   } else if (passes) {
-    refuse_upstream(stream, asked->place, passing.error, passing.trouble);
+    answer_passing(stream, *asked, std::move(passing));
   } else {
     co_await serve_outcome(stream, std::move(asked), std::move(outcome));
   }

@@ -199,7 +199,9 @@ std::optional<AptRelease> parse_apt_release(std::span<const std::byte> document)
     if (!reader.line(line)) return std::nullopt;
   }
   if (armored && !(signature && only_signatures(text))) return std::nullopt;
-  return reader.finish();
+  auto release = reader.finish();
+  if (release) release->signed_within = armored;
+  return release;
 }
 
 }  // namespace entrepot::resolver

@@ -28,6 +28,7 @@ struct AptRelease {
   // By path relative to the Release's folder: "main/binary-amd64/Packages.xz".
   std::unordered_map<std::string, File, PathHash, std::equal_to<>> files;
   bool acquire_by_hash = false;
+  bool signed_within = false;  // an InRelease
   std::string date, valid_until, suite, codename;  // as written; "": absent
 
   // Null: not listed. "./" at the path's beginning does not count.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "resolver/formats/apt_release.h"
 #include "resolver/formats/apt_wanted.h"
 
 namespace entrepot::resolver {
@@ -27,7 +28,7 @@ class SignatureResolution final : public Resolution {
       case Asked::kRelease:
         return ask_pair(*input);
       case Asked::kPair:
-        return input->whole ? Step(Serve{pair()}) : ask_signature();
+        return input->whole ? serve_pair() : ask_signature();
       case Asked::kSignature:
         return ask_confirmation(*input);
       case Asked::kConfirmation:
@@ -49,6 +50,14 @@ class SignatureResolution final : public Resolution {
 
   Step ask_pair(const Found& release) {
     if (release.status == 404) return as_it_is();
+    // Who was given the InRelease last is none for whom a Release is pinned.
+    const auto* read = static_cast<const AptRelease*>(release.document.get());
+    if (read && read->signed_within && !asked_unpinned_) {
+      asked_unpinned_ = true;
+      Fetch served = release_of(dist_, "Release");
+      served.pinned_as.clear();
+      return served;
+    }
     if (!release.content_digest)
       return without(release, "the Release").value_or(Refuse{502, "no-index", "the Release cannot be had"});
     release_ = release.content_digest;
@@ -72,6 +81,12 @@ class SignatureResolution final : public Resolution {
     release.pinned_as.clear();
     release.wanted.anew = true;
     return release;
+  }
+
+  Step serve_pair() const {
+    Serve serve{pair()};
+    serve.moves = true;
+    return serve;
   }
 
   Step make_pair() const {
@@ -104,6 +119,7 @@ class SignatureResolution final : public Resolution {
 
   const std::string dist_, target_;
   Asked asked_ = Asked::kRelease;
+  bool asked_unpinned_ = false;
   int rounds_ = 0;
   std::optional<Digest> release_, signature_;
 };

@@ -270,3 +270,12 @@ def test_a_repository_without_a_signature_has_none(edge, origin, dist):
     del origin.resources[SIGNATURE]
     assert edge.fetch(RELEASE).body == dist.files[RELEASE]
     assert edge.fetch(SIGNATURE).status == 404
+
+
+def test_the_in_release_of_a_connection_is_not_what_a_signature_that_stands_apart_is_of(edge, kept, origin, dist):
+    text = dist.files[RELEASE].decode()
+    origin.add(IN_RELEASE, ("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n" + text +
+                            "-----BEGIN PGP SIGNATURE-----\n\nabcd\n-----END PGP SIGNATURE-----\n").encode())
+    kept.body(RELEASE)
+    kept.body(IN_RELEASE)
+    assert kept.body(SIGNATURE) == dist.files[SIGNATURE]

@@ -133,3 +133,25 @@ def test_no_link_leads_out_of_the_directory(edge_of, srv, tmp_path):
     (srv / "link").symlink_to(tmp_path / "secret")
     got = edge_of().fetch("/files/link")
     assert got.status in (403, 404) and b"secret" not in got.body.replace(b"secret.", b"")
+
+
+def test_what_is_made_of_a_file_changes_with_it(edge_of, srv):
+    (srv / "simple/thing").mkdir(parents=True)
+    page = srv / "simple/thing/index.html"
+    page.write_text('<a href="../../f/thing-1.tar.gz">thing-1.tar.gz</a>')
+    edge = edge_of("pypi")
+    first = edge.fetch("/files/simple/thing/")
+    assert "thing-1" in first.body.decode() and first.fields["cache-control"] == "max-age=0"
+    page.write_text('<a href="../../f/thing-2.tar.gz">thing-2.tar.gz</a>')
+    assert "thing-2" in edge.fetch("/files/simple/thing/").body.decode()
+
+
+def test_the_signature_of_a_local_release_is_served_again_and_again(edge_of, srv):
+    suite = srv / "dists/stable"
+    suite.mkdir(parents=True)
+    (suite / "Release").write_text(f"Suite: stable\nSHA256:\n {'a' * 64} 1 main/binary-amd64/Packages\n")
+    (suite / "Release.gpg").write_text("signature")
+    edge = edge_of("apt")
+    for _ in range(3):
+        got = edge.fetch("/files/dists/stable/Release.gpg")
+        assert (got.status, got.body) == (200, b"signature")

@@ -370,3 +370,37 @@ def test_matrix_parameters_ask_for_what_fits_them_now(make_edge, origin):
     edge.wait_idle()
     origin.add(path, b"second", etag='"v2"')
     wait_until(lambda: edge.fetch(path).body == b"second", "what fits now")
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_an_absence_that_was_stored_is_no_pin_of_what_comes_later(make_edge, origin, framing):
+    path = "/g/a/1.0/a-1.0.jar"
+    edge = make_edge("location / { repository things; }",
+                     http=repository(origin, "proxy_cache_valid 404 1s;", kind="maven")).start()
+    assert edge.fetch(path).status == 404
+    edge.wait_idle()
+    jar = origin.add(path, size=1000, etag=None)
+    jar.tamper = lambda answer, request, n: setattr(answer, "framing", framing)
+    wait_until(lambda: edge.fetch(path).status == 200, "the absence to be forgotten")
+    assert edge.fetch(path).body == jar.data
+
+
+def test_a_version_that_comes_back_with_another_promise_is_refused(make_edge, origin):
+    """What it first was stands above what the upstream says of it now."""
+    path = "/g/a/1.0/a-1.0.jar"
+    promise = lambda data: {"X-Checksum-Sha256": hashlib.sha256(data).hexdigest()}  # noqa: E731
+    first = origin.add(path, size=MIB, seed="first")
+    first.fields = promise(first.data)
+    edge = make_edge("location / { repository things; }", http=repository(origin, kind="maven"),
+                     cache="max_size=3m").start()
+    assert edge.fetch(path).body == first.data
+    edge.wait_idle()
+    for i in range(6):
+        origin.add(f"/g/a/2.{i}/a-2.{i}.jar", size=MIB, seed=i)
+        edge.fetch(f"/g/a/2.{i}/a-2.{i}.jar")
+        edge.wait_idle()
+    edge.wait_metric("evicted_blobs_total", lambda value: value >= 3)
+    again = origin.add(path, size=MIB, seed="published again")
+    again.fields = promise(again.data)
+    got = edge.fetch(path)
+    assert got.status != 200 or not got.complete

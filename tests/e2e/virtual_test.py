@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from support.edge import wait_until
 from support.origin import Answer, Origin
 
 MIB = 1 << 20
@@ -89,6 +90,16 @@ def test_a_head_is_answered_by_the_member_that_has_it(edge_of, members):
     assert [[r.method for r in origin.requests] for origin in members] == [["HEAD"], ["HEAD"], []]
 
 
+def test_a_sidecar_is_of_the_member_that_has_its_file(edge_of, members):
+    thing = members[1].add("/thing", size=1000)
+    edge = edge_of()
+    assert edge.fetch("/all/thing").body == thing.data
+    edge.wait_idle()
+    members[0].add("/thing", size=1000, seed="published meanwhile")
+    assert edge.fetch("/all/thing.sha256").body.decode() == thing.sha256
+    assert edge.fetch("/all/thing").body == thing.data
+
+
 # -- an error is no absence --
 
 @pytest.mark.parametrize("trouble", [500, 503, 401, 403, 429, "down"])
@@ -111,6 +122,17 @@ def test_what_is_stored_outlives_the_member_it_came_from(edge_of, members):
     for member in members:
         member.kill()
     assert edge.fetch("/all/thing").body == thing.data
+
+
+def test_a_head_of_what_is_stale_is_answered_while_its_member_is_away(edge_of, members):
+    members[0].add("/thing", size=1234, fields={"Cache-Control": "max-age=1"})
+    edge = edge_of()
+    assert edge.fetch("/all/thing").status == 200
+    edge.wait_idle()
+    wait_until(lambda: int(edge.fetch("/all/thing", method="HEAD").fields.get("age", 9)) >= 1, "it to be stale")
+    members[0].kill()
+    got = edge.fetch("/all/thing", method="HEAD")
+    assert (got.status, got.fields["content-length"]) == (200, "1234")
 
 
 # -- routes --
@@ -151,6 +173,23 @@ def test_a_project_of_pypi_is_routed_by_its_normalised_name(edge_of, members):
     edge = edge_of("route Ours_* ours;", "pypi")
     assert edge.fetch("/all/simple/ours-thing/").status == 404
     assert members[0].requests != [] and members[1].requests == [] and members[2].requests == []
+
+
+def test_what_has_no_name_is_asked_nowhere_once_names_are_routed(edge_of, members):
+    for member in members:
+        member.add("/-/package/@ours%2flib/dist-tags", b"{}")
+        member.add("/@ours/lib/", b"{}")
+    edge = edge_of("route @ours/* ours;", "npm")
+    for path in ("/all/-/package/@ours%2flib/dist-tags", "/all/@ours/lib/"):
+        assert edge.fetch(path).status == 404
+    assert asked(members) == [[], [], []]
+
+
+def test_what_is_passed_is_the_first_members_that_has_it(edge_of, members):
+    members[1].add("/-/package/thing/dist-tags", b'{"latest": "1"}')
+    got = edge_of(kind="npm").fetch("/all/-/package/thing/dist-tags")
+    assert (got.status, got.body) == (200, b'{"latest": "1"}')
+    assert asked(members) == [["/-/package/thing/dist-tags"]] * 2 + [[]]
 
 
 # -- documents that are merged --
@@ -198,6 +237,13 @@ def test_a_project_page_lists_the_files_of_all_members_each_once(edge_of, member
     assert [page.count(f">thing-{c}.tar.gz<") for c in "abc"] == [1, 1, 1]
     for c, member in (("a", members[0]), ("b", members[0]), ("c", members[1])):
         assert edge.fetch(f"/all/files/thing/thing-{c}.tar.gz").body == f"{member.port}{c}".encode()
+
+
+def test_an_index_without_html_is_not_merged_away(edge_of, members):
+    for member in members[:2]:
+        member.add("/simple/thing/", b'{"files": []}' if member is members[0] else b"<html></html>",
+                   fields={"Content-Type": "text/html"})
+    assert edge_of(kind="pypi").fetch("/all/simple/thing/").status == 502
 
 
 def metadata(*versions):
@@ -251,6 +297,20 @@ def test_credentials_of_a_client_reach_no_member(edge_of, members):
     members[1].add("/thing", size=10)
     assert edge_of().fetch("/all/thing", fields={"Authorization": "Bearer mine"}).status == 200
     assert all("authorization" not in r.fields for origin in members for r in origin.requests)
+
+
+def test_no_member_is_shown_a_cookie(edge_of, members):
+    members[1].add("/thing", size=10)
+    assert edge_of().fetch("/all/thing", method="HEAD", fields={"Cookie": "session=mine"}).status == 200
+    assert all("cookie" not in r.fields for origin in members for r in origin.requests)
+
+
+def test_fields_that_the_conf_adds_are_those_of_the_repository_that_was_asked(edge_of, members):
+    members[1].add("/thing", size=10)
+    edge = edge_of("add_header X-Of all;", member="add_header X-Of member;")
+    for _ in range(3):
+        assert edge.fetch("/all/thing").fields["x-of"] == "all"
+        edge.wait_idle()
 
 
 # -- with a directory among them --

@@ -20,6 +20,7 @@ TEST(Members, AreRoutedByTheNameThatTheFormatKnows) {
       {Format::kPypi, "/files/our-thing/our_thing-1.whl", "our-thing"},
       {Format::kMaven, "/com/example/lib/1.0/lib-1.0.jar", "com.example.lib.1.0.lib-1.0.jar"},
       {Format::kMaven, "/com/example/lib/maven-metadata.xml", "com.example.lib.maven-metadata.xml"},
+      {Format::kMaven, "/com/example;a=b/lib/1.0/lib-1.0.jar;c=d", "com.example.lib.1.0.lib-1.0.jar"},
       {Format::kOci, "/v2/team/app/manifests/latest", "team/app"},
       {Format::kGeneric, "/some/file", "/some/file"},
   };
