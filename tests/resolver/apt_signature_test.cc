@@ -1,6 +1,7 @@
 // Release.gpg: what is asked, step by step, until a signature is known to be of the Release beside it.
 #include <gtest/gtest.h>
 
+#include "resolver/formats/apt_release.h"
 #include "resolver/resolution.h"
 
 namespace entrepot::resolver {
@@ -42,7 +43,7 @@ class Asking {
     answer.status = status;
     answer.content_digest = digest;
     if (digest) answer.document = fetch().parse({}, "");
-    if (digest && !answer.document) answer.document = std::make_shared<const int>(0);  // a Release
+    if (digest && !answer.document) answer.document = std::make_shared<const AptRelease>();
     step = resolution_->advance(std::move(answer));
     return *this;
   }
