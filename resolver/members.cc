@@ -48,6 +48,22 @@ std::string routed_name(Format format, const std::string& path) {
   return name;
 }
 
+std::string meant_registry(Format format, std::string_view target) {
+  const size_t query = target.find('?');
+  if (format != Format::kOci || query == std::string_view::npos) return {};
+  for (std::string_view rest = target.substr(query + 1); !rest.empty();) {
+    const std::string_view part = rest.substr(0, rest.find('&'));
+    if (part.starts_with("ns=")) {
+      std::string registry(part.substr(3));
+      const size_t colon = registry.find('%');  // of a name and a port nothing else is escaped
+      if (colon != std::string::npos) registry.replace(colon, 3, 1, ':');
+      return registry;
+    }
+    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
+  }
+  return {};
+}
+
 std::string route_pattern(Format format, const std::string& pattern) {
   if (format != Format::kPypi) return pattern;
   std::string normalised;

@@ -13,6 +13,9 @@ namespace entrepot::resolver {
 // What a route's pattern is held against: the name of an image, a package or a project; in maven the path
 // with dots for slashes, without matrix parameters ("com.example.lib.1.0.lib-1.0.jar"); elsewhere the path.
 std::string routed_name(Format format, const std::string& path);
+// The registry that a client means, name and port: containerd tells a mirror by "?ns=docker.io". Empty: it
+// tells none.
+std::string meant_registry(Format format, std::string_view target);
 // A route's pattern as routed_name spells names.
 std::string route_pattern(Format format, const std::string& pattern);
 

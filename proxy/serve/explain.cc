@@ -132,7 +132,7 @@ class Explainer {
   // What each says that may have it.
   void tell_members() {
     const std::string within = config::path_within(*place_.location, path_.path());
-    const auto members = members_for(place_, within);
+    const auto members = members_for(place_, within, target_.request_target);
     Json& told = out_["members"] = Json::array();
     for (const Place* member : members)
       told.push_back(Explainer(*member, documents_, target_, path_, accept_, now_).tell(Json::object()));

@@ -22,12 +22,18 @@ resolver::Question question_of(const Place& place, const RequestPath& path, std:
   return question;
 }
 
-std::vector<const Place*> members_for(const Place& place, const std::string& path) {
-  const std::string name = resolver::routed_name(place.repository->format, path);
+std::vector<const Place*> members_for(const Place& place, const std::string& path, std::string_view target) {
+  const auto format = place.repository->format;
+  const std::string name = resolver::routed_name(format, path);
+  const std::string registry = resolver::meant_registry(format, target);
   const auto& routes = place.repository->routes;
-  const auto route = std::find_if(routes.begin(), routes.end(), [&name](const config::Route& candidate) {
-    return ::fnmatch(candidate.pattern.c_str(), name.c_str(), 0) == 0;
-  });
+  const auto route_of = [&routes](const std::string& asked) {
+    return std::find_if(routes.begin(), routes.end(), [&asked](const config::Route& candidate) {
+      return ::fnmatch(candidate.pattern.c_str(), asked.c_str(), 0) == 0;
+    });
+  };
+  auto route = registry.empty() ? routes.end() : route_of(registry + "/" + name);
+  if (route == routes.end()) route = route_of(name);
   std::vector<const Place*> members;
   for (const Place& member : place.members) {
     const bool is_routed =

@@ -21,8 +21,9 @@ resolver::Question question_of(const Place& place, const RequestPath& path, std:
                                std::string accept);
 
 // The members of a virtual repository that may bring what stands under `path`: all, or whom the first route
-// that matches names. In their order.
-std::vector<const Place*> members_for(const Place& place, const std::string& path);
+// that matches names. In their order. Where `target` tells the registry that is meant, patterns are held
+// against "docker.io/library/image" first.
+std::vector<const Place*> members_for(const Place& place, const std::string& path, std::string_view target);
 
 // What a location without a repository wants, under the name `key`. REQUIRES: it has an upstream.
 resolver::Wanted plain_wanted(const Place& place, const RequestPath& path, std::string_view target,

@@ -89,7 +89,7 @@ io::Task<void> Handler::serve_virtual(http::Stream& stream, std::unique_ptr<Aske
   const Place& place = *asked->place;
   const auto format = place.repository->format;
   const std::string path = config::path_within(*place.location, asked->path.path());
-  std::vector<const Place*> members = members_for(place, path);
+  std::vector<const Place*> members = members_for(place, path, stream.request().target);
   if (const auto merge = resolver::merge_of(format, path)) {
     co_await serve_merged(stream, std::move(asked), std::move(members), *merge);
     co_return;

@@ -340,3 +340,51 @@ def test_an_old_registry_that_tells_no_digest(scripted, origin):
         assert (got.status, got.body, got.fields["content-type"]) == (200, manifest.data, OCI_MANIFEST)
         scripted.wait_idle()
         origin.kill()
+
+
+# -- mirrors of several registries --
+
+@pytest.fixture
+def mirror(make_edge, registry, tmp_path, newer_store):
+    """One `location /v2/` for two registries: what a client's mirror settings lead to it says which it means."""
+    shutil.copytree(newer_store, tmp_path / "second" / "store")
+    second = Registry(tmp_path / "second").start()
+    conf = (repository(registry, "first") + repository(second, "second") +
+            "repository both { format oci; members first second; "
+            "route one.example/* first; route two.example/* second; }")
+    yield make_edge("location /v2/ { repository both; }", http=conf).start(), registry, second
+    second.kill()
+
+
+def test_a_mirror_asks_the_registry_that_the_client_means(mirror, index, newer):
+    edge, first, second = mirror
+    for name, layout in (("one.example", index), ("two.example", newer)):
+        got = edge.fetch(f"/v2/{IMAGE}/manifests/1.0?ns={name}", fields=ACCEPT)
+        assert (got.status, got.fields["docker-content-digest"]) == (200, layout.manifest_digest)
+    for asked in (first.requests(), second.requests()):
+        assert asked and all("ns=" not in target for _, target, _ in asked)
+    edge.wait_idle()
+    first.kill()
+    second.kill()
+    for name, layout in (("one.example", index), ("two.example", newer)):
+        got = edge.fetch(f"/v2/{IMAGE}/manifests/1.0?ns={name}", fields=ACCEPT)
+        assert got.fields["docker-content-digest"] == layout.manifest_digest
+
+
+def test_skopeo_pulls_through_a_mirror_of_its_settings(edge, registry, tmp_path, index, authorities):
+    """What podman, buildah and skopeo share: registries.conf."""
+    settings = tmp_path / "registries.conf"
+    settings.write_text(f'[[registry]]\nlocation = "registry.example"\n[[registry.mirror]]\n'
+                        f'location = "localhost:{edge.tls_port}"\n')
+    folder = tmp_path / "pulled"
+    folder.mkdir()
+    ca = authorities / "edge.crt"
+    certs = tmp_path / ".config/containers/certs.d" / f"localhost:{edge.tls_port}"
+    certs.mkdir(parents=True)
+    shutil.copy(ca, certs)
+    for n in range(2):
+        skopeo(tmp_path, "--registries-conf", str(settings), "copy", "--all", "--preserve-digests",
+               f"docker://registry.example/{IMAGE}:1.0", f"oci:{folder}/{n}:1.0")
+        assert_whole(index, folder / str(n))
+        edge.wait_idle()
+        registry.kill()

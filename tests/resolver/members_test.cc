@@ -27,6 +27,15 @@ TEST(Members, AreRoutedByTheNameThatTheFormatKnows) {
   for (const auto& row : kRows) EXPECT_EQ(routed_name(row.format, row.path), row.name);
 }
 
+TEST(Members, AreToldTheRegistryThatAClientMeans) {
+  EXPECT_EQ(meant_registry(Format::kOci, "/v2/a/manifests/1?ns=docker.io"), "docker.io");
+  EXPECT_EQ(meant_registry(Format::kOci, "/v2/a/manifests/1?x=y&ns=localhost%3A5000&z"), "localhost:5000");
+  EXPECT_EQ(meant_registry(Format::kOci, "/v2/a/manifests/1?n=ns=docker.io"), "");
+  EXPECT_EQ(meant_registry(Format::kOci, "/v2/a/manifests/1"), "");
+  EXPECT_EQ(meant_registry(Format::kOci, "/v2/a/manifests/1?ns=%"), ":");
+  EXPECT_EQ(meant_registry(Format::kNpm, "/a?ns=docker.io"), "");
+}
+
 TEST(Members, PatternsForPythonAreNormalisedBetweenTheirStars) {
   EXPECT_EQ(route_pattern(Format::kPypi, "Our._Thing*"), "our-thing*");
   EXPECT_EQ(route_pattern(Format::kPypi, "*_X*"), "*-x*");
