@@ -150,7 +150,8 @@ http: {{ addr: "127.0.0.1:{self.port}" }}
 class Verdaccio(Daemon):
     """An npm registry that knows no other and lets everybody publish. `storage`: a folder of packages to copy.
 
-    No Debian package: npm installs it once for this tree, into build/tools.
+    No Debian package: npm installs it once for this tree, into build/tools. The npm that does it is a newer one:
+    Debian's 9.2 fails where an override meets a dependency on a tag ("Invalid comparator: cjs").
     """
 
     program = "node"
@@ -183,7 +184,8 @@ log: {{ type: stdout, format: json, level: info }}
         folder = tempfile.mkdtemp(dir=os.path.dirname(self._installed))
         with open(os.path.join(folder, "package.json"), "w", encoding="utf-8") as file:
             json.dump(self._package, file)
-        done = subprocess.run(["/usr/bin/npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder,
+        done = subprocess.run(["/usr/bin/npm", "exec", "--yes", "--package=npm@10", "--", "npm", "install",
+                               "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder,
                               capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=600)
         assert done.returncode == 0, f"verdaccio cannot be installed:\n{done.stdout}{done.stderr}"
         os.rename(folder, self._installed)
