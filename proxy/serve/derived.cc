@@ -17,6 +17,13 @@ io::Task<void> Handler::serve_derived(http::Stream& stream, std::unique_ptr<Aske
 io::Task<void> Handler::serve_from(http::Stream& stream, std::unique_ptr<Asked> asked, Sources sources,
                                    resolver::Derive derive) {
   if (sources.blobs.empty()) co_return refuse_sources(stream, *asked, sources.first);
+  const bool too_long = std::any_of(sources.blobs.begin(), sources.blobs.end(), [](const auto& blob) {
+    return blob->length_bytes() > kMaxDocumentBytes;
+  });
+  if (too_long && !derive.checksum) {
+    tools_.log_error(derive.name + ": " + kTooLong);
+    co_return refuse(stream, asked->place, 502, "index-too-large", kTooLong);
+  }
   Made made{derive.name, derive.made_with, derive.content_type, {}, derive.rule, derive.checksum.has_value()};
   made.make = [derive = std::move(derive)](const Blobs& blobs) { return make_content(derive, blobs); };
   co_await serve_made(stream, std::move(asked), std::move(sources), std::move(made));

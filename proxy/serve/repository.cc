@@ -230,6 +230,11 @@ io::Task<resolver::Found> Handler::find_document(http::Stream& stream, Asked& as
   found.fields = whole.response.fields;
   found.trouble = whole.trouble;
   if (whole.status != 200) co_return found;
+  if (whole.blob->length_bytes() > kMaxDocumentBytes) {
+    found.status = 0;
+    found.trouble = kTooLong;
+    co_return found;
+  }
   found.content_digest = whole.digest;
   const std::string type(resolver::find(whole.response.fields, "content-type"));
   const std::string kind = fetch.kind + " " + type;

@@ -12,6 +12,7 @@
 namespace entrepot::serve {
 
 inline constexpr uint64_t kMaxDocumentBytes = 256ull << 20;
+inline constexpr const char* kTooLong = "the upstream's document is longer than 256 MiB";
 
 using Blobs = std::vector<std::shared_ptr<cache::Blob>>;
 

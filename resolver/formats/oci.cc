@@ -144,6 +144,8 @@ class OciResolution final : public Resolution {
     if (found.status != 200 || !found.document) return without_manifest(found);
     const auto& manifest = *static_cast<const Manifest*>(found.document.get());
     if (auto fault = fault_of(manifest)) return *fault;
+    if (!find(found.fields, "content-type").starts_with("application/"))  // nothing else vouches for it
+      return Refuse{502, "bad-manifest", "the upstream's answer has no manifest's media type"};
     return give_text(found, manifest.bytes);
   }
 
