@@ -79,10 +79,10 @@ class Explainer {
   Json tell(Json out) {
     out_ = std::move(out);
     tell_place();
-    if (!place_.members.empty()) {
-      tell_members();
-    } else if (place_.return_) {
+    if (place_.return_) {
       answer("answered here with " + std::to_string(place_.return_->status) + ", as \"return\" says");
+    } else if (!place_.members.empty()) {
+      tell_members();
     } else if (!place_.pass && !place_.root.empty()) {
       tell_file();
     } else if (!place_.pass) {
@@ -155,7 +155,9 @@ class Explainer {
     StaticFiles files;
     const bool there = files.open(place_.root, path).file != nullptr;
     out_["file"] = place_.root + path;
-    answer(there ? "served from the file" : "refused: no file is served under this path");
+    answer(there                                   ? "served from the file"
+           : place_.repository && place_.cache     ? "no file is under this path: made of others, or refused"
+                                                   : "refused: no file is served under this path");
   }
 
   void tell_plain() {

@@ -30,14 +30,16 @@ std::string winner_note(const std::string& key, const http::Request& request) {
   return "member that has now " + std::string(target) + " " + std::string(request.field("accept"));
 }
 
-// The member that had it last time is asked first, where that still holds.
-void move_to_front(std::vector<const Place*>& members, const resolver::Fields& winner, std::time_t now) {
+// The member that had it last time is asked first, where that still holds. Does it?
+bool move_to_front(std::vector<const Place*>& members, const resolver::Fields& winner, std::time_t now) {
   const std::string until(resolver::find(winner, "until"));
-  if (std::strtoll(until.c_str(), nullptr, 10) <= now) return;
+  if (std::strtoll(until.c_str(), nullptr, 10) <= now) return false;
   const auto known = std::find_if(members.begin(), members.end(), [&winner](const Place* member) {
     return resolver::find(winner, "member") == member->repository->name;
   });
-  if (known != members.end()) std::rotate(members.begin(), known, known + 1);
+  if (known == members.end()) return false;
+  std::rotate(members.begin(), known, known + 1);
+  return true;
 }
 
 // One member's document among those that are merged.
@@ -96,7 +98,7 @@ io::Task<void> Handler::serve_virtual(http::Stream& stream, std::unique_ptr<Aske
   }
   std::string note = winner_note(resolver::winner_key(format, path), stream.request());
   const resolver::Found winner = co_await recall_notes(*asked, note);
-  move_to_front(members, winner.fields, tools_.loop.wall_seconds());
+  const bool is_known = move_to_front(members, winner.fields, tools_.loop.wall_seconds());
   resolver::Step absence = resolver::Refuse{404, "not-found", "no member has it"};
   for (const Place* member : members) {
     auto own = std::make_unique<Asked>(*asked);
@@ -106,13 +108,14 @@ io::Task<void> Handler::serve_virtual(http::Stream& stream, std::unique_ptr<Aske
       absence = std::move(step);
       continue;
     }
-    const bool served = co_await serve_member(stream, *asked, std::move(own), std::move(step), note);
+    std::string own_note = is_known && member == members.front() ? "" : note;  // it stands there already
+    const bool served = co_await serve_member(stream, *asked, std::move(own), std::move(step), std::move(own_note));
     if (served) co_return;
   }
   co_await conclude(stream, std::move(asked), std::move(absence));
 }
 
-// False: this member does not have it. `note`: where it is remembered that it has.
+// False: this member does not have it. `note`: where it is to be remembered that it has; empty: nowhere.
 io::Task<bool> Handler::serve_member(http::Stream& stream, const Asked& whole, std::unique_ptr<Asked> asked,
                                      resolver::Step step, std::string note) {
   if (auto* derive = std::get_if<resolver::Derive>(&step)) {
@@ -143,7 +146,7 @@ io::Task<bool> Handler::serve_member(http::Stream& stream, const Asked& whole, s
   if (passes) passing = co_await open_pass(stream, *asked);
   const int status = passing.exchange ? passing.exchange->received_head().status : status_of(outcome);
   if (is_absence(status)) co_return false;
-  if (status == 200 && !passes) remember_winner(whole, *asked, outcome, std::move(note));
+  if (status == 200 && !passes && !note.empty()) remember_winner(whole, *asked, outcome, std::move(note));
   if (passes && outcome.stored && is_trouble(status)) {  // what is stale does
     outcome.kind = Outcome::Kind::kStored;
     serve_stored(stream, *asked, outcome);

@@ -340,6 +340,15 @@ def test_a_server_that_gave_no_answer_is_assumed_offline_for_a_while(make_edge, 
     assert [r.target for r in origin.requests] == ["/thing"]
 
 
+def evict(edge, origin):
+    """Everything that was stored before, of a cache of 3 MiB."""
+    for i in range(6):
+        origin.add(f"/g/a/2.{i}/a-2.{i}.jar", size=MIB, seed=i)
+        edge.fetch(f"/g/a/2.{i}/a-2.{i}.jar")
+        edge.wait_idle()
+    edge.wait_metric("evicted_blobs_total", lambda value: value >= 3)
+
+
 def test_a_version_whose_bytes_were_evicted_must_come_back_the_same(make_edge, origin):
     """Without an index, what came first is what it is."""
     first = origin.add("/g/a/1.0/a-1.0.jar", size=MIB, seed="first")
@@ -347,11 +356,7 @@ def test_a_version_whose_bytes_were_evicted_must_come_back_the_same(make_edge, o
                      cache="max_size=3m").start()
     assert edge.fetch("/g/a/1.0/a-1.0.jar").body == first.data
     edge.wait_idle()
-    for i in range(6):
-        origin.add(f"/g/a/2.{i}/a-2.{i}.jar", size=MIB, seed=i)
-        edge.fetch(f"/g/a/2.{i}/a-2.{i}.jar")
-        edge.wait_idle()
-    edge.wait_metric("evicted_blobs_total", lambda value: value >= 3)
+    evict(edge, origin)
     origin.add("/g/a/1.0/a-1.0.jar", size=MIB, seed="published again")
     got = edge.fetch("/g/a/1.0/a-1.0.jar")
     assert got.status != 200 or not got.complete
@@ -395,11 +400,7 @@ def test_a_version_that_comes_back_with_another_promise_is_refused(make_edge, or
                      cache="max_size=3m").start()
     assert edge.fetch(path).body == first.data
     edge.wait_idle()
-    for i in range(6):
-        origin.add(f"/g/a/2.{i}/a-2.{i}.jar", size=MIB, seed=i)
-        edge.fetch(f"/g/a/2.{i}/a-2.{i}.jar")
-        edge.wait_idle()
-    edge.wait_metric("evicted_blobs_total", lambda value: value >= 3)
+    evict(edge, origin)
     again = origin.add(path, size=MIB, seed="published again")
     again.fields = promise(again.data)
     got = edge.fetch(path)
