@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "cache/seeded_fault.h"
+
 namespace entrepot::cache {
 
 namespace {
@@ -90,7 +92,9 @@ Result<Digest> PrefixHash::finish(const GrowingBlob& blob) noexcept {
   if (auto caught_up = catch_up(blob, blob.length_bytes()); !caught_up) return caught_up.error();
   if (hashed_ != blob.length_bytes()) return Error::kCancelled;  // failed under us: nothing of it can be read
   const Digest digest = sha256_.finish();
-  if (expected_ && *expected_ != (other_ ? other_->finish() : digest)) return Error::kDigestMismatch;
+  if (expected_ && *expected_ != (other_ ? other_->finish() : digest) &&
+      !has_fault(SeededFault::kDigestUnchecked))
+    return Error::kDigestMismatch;
   return digest;
 }
 

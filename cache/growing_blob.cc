@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "cache/footer.h"
+#include "cache/seeded_fault.h"
 
 namespace entrepot::cache {
 
@@ -96,7 +97,7 @@ bool GrowingBlob::verify_chunk(uint64_t chunk, std::span<const std::byte> whole)
     expected = checksums_[chunk];
   }
   return whole.size() == chunk_end(chunk) - chunk * kChunkBytes &&
-         chunk_checksum(seed_, chunk, whole) == expected;
+         (chunk_checksum(seed_, chunk, whole) == expected || has_fault(SeededFault::kChecksumsUnchecked));
 }
 
 std::span<const std::byte> GrowingBlob::inline_bytes() const noexcept {

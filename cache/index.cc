@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cache/records.h"
+#include "cache/seeded_fault.h"
 
 namespace entrepot::cache {
 
@@ -55,7 +56,8 @@ Result<void> Index::open_environment() {
   mdb_env_set_maxdbs(env_, kTables);
   mdb_env_set_maxreaders(env_, 1024);
   mdb_env_set_mapsize(env_, options_.map_size_bytes);
-  if (const int code = mdb_env_open(env_, options_.path.c_str(), MDB_NOTLS, 0600); code != 0)
+  const unsigned flags = MDB_NOTLS | (has_fault(SeededFault::kIndexUnsynced) ? MDB_NOSYNC : 0);
+  if (const int code = mdb_env_open(env_, options_.path.c_str(), flags, 0600); code != 0)
     return error_of(code);
   if (existed) {  // a file that was cut short would kill us with SIGBUS at the first read beyond its end
     MDB_envinfo info{};
