@@ -33,10 +33,19 @@ def binary():
 taken_ports = set()  # by this process: whoever asked for one may not have bound it yet
 
 
+def ports_of_this_process():
+    """Of 12000 to 32000, which is below what the kernel gives to outgoing connections: where several processes
+    run tests, to each its own."""
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    each = 20000 // count
+    return range(12000 + number * each, 12000 + (number + 1) * each)
+
+
 def free_port():
-    """A port that nobody listens on, below those that the kernel gives to outgoing connections."""
+    """A port that nobody listens on."""
     while True:
-        port = random.SystemRandom().randrange(12000, 32000)
+        port = random.SystemRandom().choice(ports_of_this_process())
         if port in taken_ports:
             continue
         taken_ports.add(port)

@@ -3,7 +3,6 @@
 Ends with 0 only when all passed: what was skipped, disabled or not run is named and counts as failed.
 """
 import argparse
-import os
 import sys
 import xml.etree.ElementTree
 
@@ -14,7 +13,7 @@ def outcome(case):
         return "failed"
     if case.find("skipped") is not None:
         return "skipped"
-    status = case.get("status", "run")  # only ctest writes it
+    status = case.get("status", "run")  # ctest and GoogleTest write it
     return {"run": "passed", "fail": "failed"}.get(status, status)
 
 
@@ -26,7 +25,7 @@ def read(path):
         return [(f"{path}: {error}", "failed")]
     if not cases:
         return [(f"{path}: no tests", "failed")]
-    return [(case.get("name"), outcome(case)) for case in cases]
+    return [(f"{case.get('classname', '')}.{case.get('name')}", outcome(case)) for case in cases]
 
 
 def main():
@@ -36,7 +35,7 @@ def main():
     options = parser.parse_args()
     passed, failed = 0, options.broken
     for path in options.files:
-        stage = os.path.basename(path).removesuffix(".xml")
+        stage = "/".join(path.split("/")[-2:]).removesuffix(".xml")
         for name, how in read(path):
             if how == "passed":
                 passed += 1

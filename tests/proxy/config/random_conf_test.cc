@@ -23,7 +23,7 @@ class RandomConf : public ConfTest {
 };
 
 TEST_F(RandomConf, Bytes) {
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < 500; ++round) {
     std::string text(below(200), '\0');
     for (char& c : text) c = static_cast<char>(below(256));
     expect_answer(text);
@@ -34,7 +34,7 @@ TEST_F(RandomConf, MarksAndNames) {
   const char* kPieces[] = {" ",  "\n", ";", "{",     "}",   "\"",      "'",   "\\",  "#",
                            "$",  "${", "*", "~",     "=",   "on",      "/",   "0",   "k",
                            "ms", "[:", "]", "unix:", ":80", "http://", "off", "1:1m"};
-  for (int round = 0; round < 4000; ++round) {
+  for (int round = 0; round < 1000; ++round) {
     std::string text = "http { server { ";
     for (size_t i = below(40); i > 0; --i) {
       if (below(3) == 0) {
@@ -72,7 +72,7 @@ TEST_F(RandomConf, EveryDirectiveWithOddArguments) {
                              "http { repository r {"};
   for (const Row& row : directives()) {
     for (const char* context : kContexts) {
-      for (int round = 0; round < 12; ++round) {
+      for (int round = 0; round < 3; ++round) {
         std::string text = std::string(context) + " " + std::string(row.name);
         for (size_t i = below(5); i > 0; --i) text += std::string(" ") + kOdd[below(std::size(kOdd))];
         text += row.block ? " { }" : ";";

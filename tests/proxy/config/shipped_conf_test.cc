@@ -10,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kRoot = fs::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
+const fs::path kRoot = ENTREPOT_SOURCE_DIR;
 
 ParseResult parse_shipped(const fs::path& file) { return parse({file.string(), kRoot.string(), ""}); }
 
