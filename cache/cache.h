@@ -29,7 +29,8 @@ struct CacheOptions {
   uint64_t min_free_bytes = 0;            // of the file system
   std::chrono::seconds inactive{10 * 24 * 3600};    // a blob not asked for that long may go first
   uint64_t inline_limit_bytes = 16 * 1024;          // blobs up to this size live in the index
-  uint64_t map_size_bytes = 16ull << 30;            // LMDB's address space
+  uint64_t map_size_bytes = 16ull << 30;            // LMDB's address space at first
+  uint64_t max_map_size_bytes = 64ull << 30;        // and at most: what the index may take on the disk
   std::chrono::milliseconds commit_interval{1000};  // also after 1,000 records or 64 MiB
   std::function<void(std::string_view)>
       on_event;  // one line per thing an operator should know; any thread; may be empty
@@ -54,14 +55,16 @@ struct CacheStats {
   std::atomic<uint64_t> bytes{0}, blobs{0}, partial_bytes{0};
   std::atomic<uint64_t> evicted_blobs{0}, evicted_bytes{0}, commits{0}, quarantined{0}, deduplicated{0},
       corrupt_records{0}, corrupt_chunks{0};
+  std::atomic<uint64_t> index_reads{0};     // transactions of the index that read
+  std::atomic<uint64_t> index_rebuilds{0};  // damaged indexes that went to quarantine
 };
 
 class Cache {
  public:
   // Opens or makes the store, locks it, starts the writer thread and the evictor. Walks nothing. [disk]
   // Errors: kBusy (another process holds it), kPermission, kNoSpace, kIo, kUnsupported (a newer format). A
-  // damaged index is moved to quarantine and rebuilt from the blobs' footers in the background: that is no
-  // error.
+  // damaged index is moved to quarantine and rebuilt from the blobs' footers in the background, whether the
+  // damage is found at the start or later: that is no error.
   static Result<std::shared_ptr<Cache>> open(CacheOptions options);
   virtual ~Cache() = default;  // waits for running commits; commits what is pending
 

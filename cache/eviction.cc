@@ -87,11 +87,14 @@ void Store::run_evictor() {
   constexpr auto kPause = 20ms;  // after a round that freed nothing: who waits for room asks again at once
   std::unique_lock lock(evictor_mutex_);
   while (!stopping_) {
-    evictor_wake_.wait_for(lock, kSweepEvery, [this] { return stopping_ || room_wanted_.has_value(); });
+    evictor_wake_.wait_for(lock, kSweepEvery,
+                           [this] { return stopping_ || index_full_ || room_wanted_.has_value(); });
     if (stopping_) return;
+    const bool index_full = std::exchange(index_full_, false);
     const auto wanted = std::exchange(room_wanted_, std::nullopt);
     lock.unlock();
     bool fruitful = true;
+    if (index_full) shrink_index();
     if (wanted) {
       fruitful = make_room(*wanted);
     } else {
@@ -195,6 +198,24 @@ size_t Store::evict(const std::vector<Victim>& victims) {
     hidden_.erase(victim->blob.key());
   }
   return gone.size();
+}
+
+// Blobs leave their records, the small ones their bytes; a name whose blob is gone is worth least of all.
+void Store::shrink_index() {
+  std::vector<Victim> victims;
+  std::set<std::string> chosen;
+  for (size_t i = 0; i < kBatch; ++i) {
+    auto victim = find_victim();
+    if (victim && chosen.insert(victim->blob.key()).second) victims.push_back(std::move(*victim));
+  }
+  evict(victims);
+  for (const auto& [key, payload] : index_->sample(Table::kResponses, shrunk_upto_, kBatch * kSample)) {
+    shrunk_upto_ = key;
+    const auto response = ResponseRecord::decode(payload);
+    const size_t nul = key.find('\0');
+    if (response && !blob_record(response->blob) && nul != std::string::npos)
+      erase({key.substr(0, nul), key.substr(nul + 1)});
+  }
 }
 
 void Store::drop_inactive() {

@@ -1,112 +1,77 @@
 #include "cache/index.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
+#include <filesystem>
 #include <utility>
-
-#include "cache/records.h"
-#include "cache/seeded_fault.h"
 
 namespace entrepot::cache {
 
 namespace {
 
-constexpr const char* kTableNames[kTables] = {"names",  "responses", "blobs", "groups",
-                                              "grants", "tags",      "meta"};
-constexpr uint32_t kFormatVersion = 1;
-constexpr std::string_view kVersionKey = "format";
+using namespace std::chrono_literals;
 
-MDB_val val(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }
-std::string_view view(const MDB_val& v) { return {static_cast<const char*>(v.mv_data), v.mv_size}; }
+constexpr size_t kMaxCrashes = 3;
+constexpr uint64_t kReserveBytes = 16ull << 20;  // of the map, for erases when it is full
+constexpr auto kLookAfterEvery = 10min;
 
-Error error_of(int code) {
-  switch (code) {
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return Error::kPermission;
-    case ENOSPC:
-      return Error::kNoSpace;
-    default:  // what LMDB says itself: the file is not as it was left
-      return code >= MDB_KEYEXIST && code <= MDB_LAST_ERRCODE && code != MDB_MAP_FULL &&
-                     code != MDB_READERS_FULL
-                 ? Error::kCorrupt
-                 : Error::kIo;
-  }
-}
+std::string mib(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 }  // namespace
 
 Result<std::unique_ptr<Index>> Index::open(Options options) {
   std::unique_ptr<Index> index(new Index(std::move(options)));
-  if (auto opened = index->open_environment(); !opened) return opened.error();
-  if (auto version = index->check_version(); !version) return version.error();
+  if (auto opened = index->renew(); !opened) return opened.error();
   return index;
 }
 
-Result<void> Index::open_environment() {
-  if (::mkdir(options_.path.c_str(), 0700) != 0 && errno != EEXIST) return error_of(errno);
-  struct stat st {};
-  const std::string data = options_.path + "/data.mdb";
-  const bool existed = ::stat(data.c_str(), &st) == 0;
-  mdb_env_create(&env_);
-  mdb_env_set_maxdbs(env_, kTables);
-  mdb_env_set_maxreaders(env_, 1024);
-  mdb_env_set_mapsize(env_, options_.map_size_bytes);
-  const unsigned flags = MDB_NOTLS | (has_fault(SeededFault::kIndexUnsynced) ? MDB_NOSYNC : 0);
-  if (const int code = mdb_env_open(env_, options_.path.c_str(), flags, 0600); code != 0)
-    return error_of(code);
-  if (existed) {  // a file that was cut short would kill us with SIGBUS at the first read beyond its end
-    MDB_envinfo info{};
-    MDB_stat stat{};
-    mdb_env_info(env_, &info);
-    mdb_env_stat(env_, &stat);
-    if (static_cast<uint64_t>(st.st_size) < (static_cast<uint64_t>(info.me_last_pgno) + 1) * stat.ms_psize)
-      return Error::kCorrupt;
-  }
-  MDB_txn* txn = nullptr;
-  if (const int code = mdb_txn_begin(env_, nullptr, 0, &txn); code != 0) return error_of(code);
-  for (size_t i = 0; i < kTables; ++i) {
-    if (const int code = mdb_dbi_open(txn, kTableNames[i], MDB_CREATE, &tables_[i]); code != 0) {
-      mdb_txn_abort(txn);
-      return error_of(code);
+// Crashes: a process that dies with this index open, and again at its next start, may well die of it.
+Result<void> Index::renew() {
+  std::unique_lock lock(environment_mutex_);
+  bool damaged = environment_ ? !environment_->sound() : crash_note_.crashes() >= kMaxCrashes;
+  environment_.reset();
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (damaged) {
+      if (auto moved = set_aside(); !moved) return moved;
     }
+    auto opened = Environment::open(options_.path, map_size_bytes_, *options_.stats);
+    if (opened) {
+      environment_ = std::move(*opened);
+      return {};
+    }
+    if (damaged || opened.error() != Error::kCorrupt) return opened.error();
+    damaged = true;
   }
-  const int code = mdb_txn_commit(txn);
-  return code == 0 ? Result<void>() : Result<void>(error_of(code));
+  return Error::kCorrupt;
 }
 
-Result<void> Index::check_version() {
-  if (const auto stored = get(Table::kMeta, kVersionKey)) {
-    uint32_t version = 0;
-    std::memcpy(&version, stored->data(), std::min(stored->size(), sizeof(version)));
-    return version > kFormatVersion ? Result<void>(Error::kUnsupported) : Result<void>();
-  }
-  made_new_ = true;
-  std::string payload(reinterpret_cast<const char*>(&kFormatVersion), sizeof(kFormatVersion));
-  Batch first;
-  first[{Table::kMeta, std::string(kVersionKey)}] = std::move(payload);
-  return commit(first) ? Result<void>() : Result<void>(Error::kIo);
+Result<void> Index::set_aside() {
+  if (!options_.quarantine_path) return Error::kCorrupt;
+  const std::string aside = options_.quarantine_path();
+  std::error_code failed;
+  std::filesystem::rename(options_.path, aside, failed);
+  if (failed) return Error::kIo;
+  options_.stats->index_rebuilds.fetch_add(1, std::memory_order_relaxed);
+  tell("the index is damaged; moved to " + aside + " and made again from the blobs' footers");
+  return {};
 }
 
 Index::~Index() {
-  if (writer_.joinable()) {
-    {
-      std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_one();
-    writer_.join();
+  if (!writer_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
   }
-  for (MDB_txn* txn : readers_) mdb_txn_abort(txn);
-  if (env_) mdb_env_close(env_);
+  wake_.notify_one();
+  writer_.join();
 }
 
 void Index::start() {
+  looked_after_ = std::chrono::steady_clock::now();
   writer_ = std::thread([this] { run(); });
+}
+
+void Index::tell(std::string line) const {
+  if (options_.on_event) options_.on_event(std::move(line));
 }
 
 const std::optional<std::string>* Index::pending(Table table, const std::string& key) const {
@@ -116,79 +81,40 @@ const std::optional<std::string>* Index::pending(Table table, const std::string&
   return nullptr;
 }
 
+template <typename Read>
+auto Index::read(Read what) -> decltype(what(std::declval<Environment&>())) {
+  std::shared_lock lock(environment_mutex_);
+  if (!environment_) return {};
+  auto out = what(*environment_);
+  if (!environment_->sound()) {
+    std::lock_guard waiting(mutex_);
+    if (!std::exchange(damage_seen_, true)) wake_.notify_one();
+  }
+  return out;
+}
+
 std::optional<std::string> Index::get(Table table, std::string_view key) {
   {
     std::lock_guard lock(mutex_);
     if (const auto* waiting = pending(table, std::string(key))) return *waiting;
   }
-  std::shared_lock map(map_mutex_);
-  MDB_txn* txn = begin_read();
-  if (!txn) return std::nullopt;
-  const std::string at = stored_key(key);
-  MDB_val k = val(at), v{};
-  std::optional<std::string> out;
-  if (mdb_get(txn, tables_[static_cast<size_t>(table)], &k, &v) == 0) {
-    if (const auto payload = unseal(key, view(v))) {
-      out.emplace(*payload);
-    } else {
-      options_.stats->corrupt_records.fetch_add(1, std::memory_order_relaxed);
-    }
-  }
-  end_read(txn);
-  return out;
+  return read([&](Environment& environment) { return environment.get(table, key); });
 }
 
 std::vector<Index::Sample> Index::sample(Table table, std::string_view from, size_t count) {
+  return read([&](Environment& environment) { return environment.sample(table, from, count); });
+}
+
+std::vector<Index::Sample> Index::waiting(Table table) {
+  std::lock_guard lock(mutex_);
   std::vector<Sample> out;
-  std::shared_lock map(map_mutex_);
-  MDB_txn* txn = begin_read();
-  if (!txn) return out;
-  MDB_cursor* cursor = nullptr;
-  if (mdb_cursor_open(txn, tables_[static_cast<size_t>(table)], &cursor) == 0) {
-    MDB_val k = val(from), v{};
-    int code = mdb_cursor_get(cursor, &k, &v, from.empty() ? MDB_FIRST : MDB_SET_RANGE);
-    bool wrapped = from.empty();
-    while (out.size() < count) {
-      if (code == MDB_NOTFOUND && !wrapped) {
-        wrapped = true;
-        code = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
-        continue;
-      }
-      if (code != 0) break;
-      std::string key(view(k));
-      if (!out.empty() && key == out.front().key) break;  // all round
-      if (const auto payload = unseal(key, view(v))) {
-        out.push_back({std::move(key), std::string(*payload)});
-      } else {
-        options_.stats->corrupt_records.fetch_add(1, std::memory_order_relaxed);
-      }
-      code = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+  for (const Batch* batch : {&collecting_, &committing_}) {
+    for (const auto& [at, payload] : *batch) {
+      const bool newer = batch == &committing_ && collecting_.contains(at);
+      if (at.first == table && payload && !newer) out.push_back({at.second, *payload});
     }
-    mdb_cursor_close(cursor);
   }
-  end_read(txn);
   return out;
-}
-
-MDB_txn* Index::begin_read() {
-  MDB_txn* txn = nullptr;
-  {
-    std::lock_guard lock(readers_mutex_);
-    if (!readers_.empty()) {
-      txn = readers_.back();
-      readers_.pop_back();
-    }
-  }
-  if (!txn) return mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn) == 0 ? txn : nullptr;
-  if (mdb_txn_renew(txn) == 0) return txn;
-  mdb_txn_abort(txn);
-  return nullptr;
-}
-
-void Index::end_read(MDB_txn* txn) {
-  mdb_txn_reset(txn);
-  std::lock_guard lock(readers_mutex_);
-  readers_.push_back(txn);
 }
 
 void Index::apply(std::vector<Change> changes) {
@@ -218,14 +144,13 @@ void Index::run() {
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait_for(lock, options_.commit_interval,
-                   [this] { return stopping_ || flush_asked_ || (full() && !failing_); });
+                   [this] { return stopping_ || flush_asked_ || damage_seen_ || (full() && !failing_); });
     const bool last = stopping_;
-    flush_asked_ = false;
-    if (options_.before_commit) {
-      lock.unlock();
-      options_.before_commit(*this);
-      lock.lock();
-    }
+    flush_asked_ = damage_seen_ = false;
+    lock.unlock();
+    look_after_environment();
+    if (options_.before_commit) options_.before_commit(*this);
+    lock.lock();
     committing_.swap(collecting_);
     const size_t bytes = std::exchange(collecting_bytes_, 0);
     const uint64_t upto = applied_;
@@ -252,9 +177,8 @@ void Index::run() {
 // forgets, and a name that is forgotten is a miss.
 void Index::keep_for_later(size_t bytes) {
   if (bytes + collecting_bytes_ > 4 * kMaxBatchBytes) {
-    if (options_.on_event)
-      options_.on_event("the index cannot be written for too long: " + std::to_string(committing_.size()) +
-                        " records are dropped");
+    tell("the index cannot be written for too long: " + std::to_string(committing_.size()) +
+         " records are dropped");
   } else {
     collecting_.merge(committing_);
     collecting_bytes_ += bytes;
@@ -262,59 +186,82 @@ void Index::keep_for_later(size_t bytes) {
   committing_.clear();
 }
 
+// What does not depend on what is to be written.
+void Index::look_after_environment() {
+  if ((!environment_ || !environment_->sound()) && options_.on_damage) options_.on_damage(*this);
+  const auto now = std::chrono::steady_clock::now();
+  if (!environment_ || now < looked_after_ + kLookAfterEvery) return;
+  looked_after_ = now;
+  environment_->free_dead_readers();
+  crash_note_.forget();  // who lives that long does not die of it
+}
+
 bool Index::commit(const Batch& batch) {
-  for (int attempt = 0; attempt < 8; ++attempt) {
-    const int code = write_batch(batch);
+  while (environment_) {
+    const int code = environment_->write(batch);
     if (code == 0) {
-      options_.stats->commits.fetch_add(1, std::memory_order_relaxed);
+      told_full_ = false;
+      tell_size();
       return true;
     }
-    if (code != MDB_MAP_FULL) {
-      if (options_.on_event)
-        options_.on_event(std::string("the index cannot be written: ") + mdb_strerror(code));
+    if (code == MDB_MAP_FULL) {
+      if (grow_map()) continue;
+      if (environment_) commit_erases(batch);
       return false;
     }
-    grow_map();
+    if (environment_->sound()) tell(std::string("the index cannot be written: ") + mdb_strerror(code));
+    return false;
   }
   return false;
 }
 
-int Index::write_batch(const Batch& batch) {
-  MDB_txn* txn = nullptr;
-  if (const int code = mdb_txn_begin(env_, nullptr, 0, &txn); code != 0) return code;
+// In a full map nearly nothing can be erased, as that takes pages, too: the reserve is theirs alone. The
+// totals count what could not be committed: after a kill they are counted again.
+void Index::commit_erases(const Batch& batch) {
+  if (!std::exchange(told_full_, true))
+    tell("the index is full (" + mib(map_size_bytes_) + "): what is new waits until something is evicted");
+  const uint64_t limit = map_size_bytes_;
+  Batch erases;
   for (const auto& [at, payload] : batch) {
-    const std::string key = stored_key(at.second);
-    MDB_val k = val(key);
-    int code;
-    if (payload) {
-      const std::string sealed = seal(at.second, *payload);
-      MDB_val v = val(sealed);
-      code = mdb_put(txn, tables_[static_cast<size_t>(at.first)], &k, &v, 0);
-    } else {
-      code = mdb_del(txn, tables_[static_cast<size_t>(at.first)], &k, nullptr);
-      if (code == MDB_NOTFOUND) code = 0;
-    }
-    if (code != 0) {
-      mdb_txn_abort(txn);
-      return code;
-    }
+    if (!payload) erases.emplace(at, std::nullopt);
   }
-  return mdb_txn_commit(txn);
+  if (!erases.empty() && resize_map(std::max(limit, environment_->used_bytes()) + kReserveBytes)) {
+    erases[{Table::kMeta, std::string(kTotalsKey)}] = std::nullopt;
+    if (environment_->write(erases) == 0) environment_->write_nothing();
+    resize_map(limit);
+  }
+  if (options_.on_full) options_.on_full();
 }
 
-void Index::grow_map() {
-  std::unique_lock map(map_mutex_);  // no read transaction is active now
-  {
-    std::lock_guard lock(readers_mutex_);
-    for (MDB_txn* txn : readers_) mdb_txn_abort(txn);
-    readers_.clear();
+bool Index::grow_map() {
+  const uint64_t wanted = std::min(map_size_bytes_ + map_size_bytes_ / 2, options_.max_map_size_bytes);
+  if (wanted <= map_size_bytes_ || !resize_map(wanted)) return false;
+  tell("the index outgrew its map, which is " + mib(wanted) + " now");
+  return true;
+}
+
+// LMDB loses its map where the new one cannot be had; so the environment is opened anew, in the old size if
+// need be.
+bool Index::resize_map(uint64_t map_size_bytes) {
+  std::unique_lock lock(environment_mutex_);
+  if (!environment_->sound()) return false;
+  environment_.reset();
+  const uint64_t before = std::exchange(map_size_bytes_, map_size_bytes);
+  for (const uint64_t size : {map_size_bytes, before}) {
+    auto opened = Environment::open(options_.path, size, *options_.stats);
+    if (!opened) continue;
+    map_size_bytes_ = size;
+    environment_ = std::move(*opened);
+    return size == map_size_bytes;
   }
-  MDB_envinfo info{};
-  mdb_env_info(env_, &info);
-  mdb_env_set_mapsize(env_, info.me_mapsize + info.me_mapsize / 2);
-  if (options_.on_event)
-    options_.on_event("the index outgrew its map, which is " +
-                      std::to_string((info.me_mapsize + info.me_mapsize / 2) >> 20) + " MiB now");
+  map_size_bytes_ = before;
+  return false;
+}
+
+void Index::tell_size() {
+  const uint64_t used = environment_->used_bytes(), most = options_.max_map_size_bytes;
+  if (used < most / 10 * 7 || std::exchange(told_size_, true)) return;
+  tell("the index takes " + mib(used) + " of the " + mib(most) + " that it may take");
 }
 
 }  // namespace entrepot::cache

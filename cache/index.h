@@ -1,18 +1,17 @@
-// Index: the LMDB tables of one store, with what waits for the next commit in front of them. One writer
-// thread commits in batches: after an interval, 1,000 records or 64 MiB. Thread-safe.
+// Index: the records of one store: an LMDB environment, with what waits for the next commit in front of it.
+// One writer thread commits in batches: after an interval, 1,000 records or 64 MiB. Thread-safe.
 //
 // Order of truth: the batch that collects, the batch that is being committed, LMDB. Every value is sealed
 // with a checksum over key and payload; a damaged one counts as absent.
+//
+// An environment that proves damaged is moved aside and a new one takes its place while everybody goes on:
+// between the two only what waits is found. Nothing that is lost is more than a miss.
 #pragma once
 
-#include <lmdb.h>
-
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,33 +19,41 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "cache/cache.h"
+#include "cache/environment.h"
+#include "cache/fault_guard.h"
 #include "cache/result.h"
 
 namespace entrepot::cache {
 
-enum class Table : uint8_t { kNames, kResponses, kBlobs, kGroups, kGrants, kTags, kMeta };
-inline constexpr size_t kTables = 7;
-
 class Index {
  public:
   struct Options {
-    std::string path;  // directory
-    uint64_t map_size_bytes = 16ull << 30;
+    std::string path;                           // directory
+    uint64_t map_size_bytes = 16ull << 30;      // address space at first; it grows by half, up to
+    uint64_t max_map_size_bytes = 64ull << 30;  // where only erases are committed any more
     std::chrono::milliseconds commit_interval{1000};
     std::function<void(std::string)> on_event;
     CacheStats* stats = nullptr;  // commits and damaged records are counted there. REQUIRES: set
     // Called by the writer before each commit: records that ride along (totals, recency).
     std::function<void(Index&)> before_commit;
+    // A place to move a damaged environment to. Where it is missing, open() refuses such a one.
+    std::function<std::string()> quarantine_path;
+    // Called by the writer when the environment proved damaged: it calls renew().
+    std::function<void(Index&)> on_damage;
+    // Called by the writer when there is no room for new records: erase some. It must not wait for a commit.
+    std::function<void()> on_full;
   };
-  // Opens or makes the environment. Errors: kCorrupt (not LMDB's, or cut short), kUnsupported (a newer
-  // format), kIo, kPermission, kNoSpace.
+  // Opens or makes the environment. Errors: kCorrupt (damaged, or what it holds is not ours), kUnsupported (a
+  // newer format; nothing is touched), kIo, kPermission, kNoSpace.
   static Result<std::unique_ptr<Index>> open(Options options);
-  ~Index();                                             // commits what waits
-  void start();                                         // the writer thread runs from here
-  bool made_new() const noexcept { return made_new_; }  // it held nothing of ours
+  ~Index();      // commits what waits
+  void start();  // the writer thread runs from here
+  // It was made anew, and nobody has said yet that all blobs are entered again (by erasing kRebuildKey).
+  bool needs_rebuild() { return get(Table::kMeta, kRebuildKey).has_value(); }
 
   // The payload under a key. May wait for a disk.
   std::optional<std::string> get(Table table, std::string_view key);
@@ -60,38 +67,48 @@ class Index {
   // Returns when everything applied before is durable. False: a commit failed; what was in it stays visible
   // and is tried again.
   bool flush();
-  // Up to `count` committed records whose stored keys follow `from`, from the table's start again at its end.
-  struct Sample {
-    std::string key, payload;
-  };
+  // Up to `count` committed records from `from` on, from the table's start again at its end; see Environment.
+  using Sample = Environment::Record;
   std::vector<Sample> sample(Table table, std::string_view from, size_t count);
 
+  // Opens the environment; one that is damaged goes to quarantine, and a new one takes its place.
+  // REQUIRES: called by on_damage.
+  Result<void> renew();
+  // The records of a table that wait for a commit: all that renew() leaves.
+  std::vector<Sample> waiting(Table table);
+
  private:
-  using Batch = std::map<std::pair<Table, std::string>, std::optional<std::string>>;
+  using Batch = Environment::Batch;
   static constexpr size_t kMaxBatchRecords = 1000;
   static constexpr size_t kMaxBatchBytes = 64ull << 20;
 
-  explicit Index(Options options) : options_(std::move(options)) {}
-  Result<void> open_environment();
-  Result<void> check_version();
-  MDB_txn* begin_read();
-  void end_read(MDB_txn* txn);
+  explicit Index(Options options)
+      : options_(std::move(options)),
+        map_size_bytes_(options_.map_size_bytes),
+        crash_note_(options_.path + "/crashes") {}
+  Result<void> set_aside();
+  template <typename Read>
+  auto read(Read what) -> decltype(what(std::declval<Environment&>()));
   void run();
+  void look_after_environment();
   bool full() const { return collecting_.size() >= kMaxBatchRecords || collecting_bytes_ >= kMaxBatchBytes; }
   void keep_for_later(size_t bytes);
   bool commit(const Batch& batch);
-  int write_batch(const Batch& batch);
-  void grow_map();
+  void commit_erases(const Batch& batch);
+  bool grow_map();
+  bool resize_map(uint64_t map_size_bytes);
+  void tell_size();
+  void tell(std::string line) const;
   const std::optional<std::string>* pending(Table table, const std::string& key) const;
 
   Options options_;
-  MDB_env* env_ = nullptr;
-  bool made_new_ = false;
-  std::array<MDB_dbi, kTables> tables_{};
 
-  std::shared_mutex map_mutex_;  // readers share it; growing the map excludes them
-  std::mutex readers_mutex_;
-  std::vector<MDB_txn*> readers_;  // reset, to be renewed. GUARDED_BY(readers_mutex_)
+  std::shared_mutex environment_mutex_;       // readers share it; who replaces the environment excludes them
+  std::unique_ptr<Environment> environment_;  // null: it cannot be opened now. Changed by the writer only
+  uint64_t map_size_bytes_;                   // the writer's
+  bool told_size_ = false, told_full_ = false;
+  CrashNote crash_note_;
+  std::chrono::steady_clock::time_point looked_after_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_, committed_;
@@ -101,6 +118,7 @@ class Index {
   uint64_t applied_ = 0, durable_ = 0;  // numbers of batches. GUARDED_BY(mutex_)
   uint64_t failures_ = 0;               // commits that failed. GUARDED_BY(mutex_)
   bool flush_asked_ = false, stopping_ = false, failing_ = false;  // GUARDED_BY(mutex_)
+  bool damage_seen_ = false;                                       // GUARDED_BY(mutex_)
   std::thread writer_;
 };
 

@@ -17,24 +17,64 @@ Result<void> Store::open_index() {
   Index::Options options;
   options.path = options_.path + "/index";
   options.map_size_bytes = options_.map_size_bytes;
+  options.max_map_size_bytes = options_.max_map_size_bytes;
   options.commit_interval = options_.commit_interval;
   options.on_event = [this](std::string line) { on_event(line); };
   options.stats = &stats_;
   options.before_commit = [this](Index& index) { write_recency(index); };
+  options.quarantine_path = [this] { return quarantine_path() + "-index"; };
+  options.on_damage = [this](Index& index) { renew_index(index); };
+  options.on_full = [this] {
+    std::lock_guard lock(evictor_mutex_);
+    index_full_ = true;
+    evictor_wake_.notify_one();
+  };
   auto opened = Index::open(options);
-  if (!opened && opened.error() == Error::kCorrupt) {
-    const std::string aside = quarantine_path() + "-index";
-    std::error_code failed;
-    fs::rename(options.path, aside, failed);
-    if (failed) return Error::kIo;
-    on_event("the index is damaged; moved to " + aside + " and made again from the blobs' footers");
-    stats_.quarantined.fetch_add(1, std::memory_order_relaxed);
-    opened = Index::open(options);
-  }
   if (!opened) return opened.error();
   index_ = std::move(*opened);
-  new_index_ = index_->made_new();
+  rebuild_asked_ = index_->needs_rebuild();
   return {};
+}
+
+// Damage that shows while we serve. What is open and what waits for a commit goes on; the totals count what
+// waits, and grow again with the blobs that come back by their footers. Partial blobs that no fill works on
+// are lost; the next start sweeps their files.
+void Store::renew_index(Index& index) {
+  std::lock_guard records(records_mutex_);
+  if (!index.renew()) return;  // tried again with the next commit
+  Delta waiting;
+  for (const auto& [key, payload] : index.waiting(Table::kBlobs)) {
+    if (const auto record = BlobRecord::decode(payload)) waiting.add(*record, 1);
+  }
+  stats_.bytes = stats_.blobs = stats_.partial_bytes = 0;
+  index.apply({count(waiting)});  // index_ is gone already where this is its last commit
+  std::lock_guard lock(evictor_mutex_);
+  rebuild_asked_ = true;
+  janitor_wake_.notify_one();
+}
+
+void Store::run_janitor(const timespec& started) {
+  std::unique_lock lock(evictor_mutex_);
+  const bool all_asked = rebuild_asked_;
+  lock.unlock();
+  if (!all_asked) adopt_files(last_change_);
+  sweep_partials(started);
+  lock.lock();
+  while (true) {
+    janitor_wake_.wait(lock, [this] { return stopping_ || rebuild_asked_; });
+    if (stopping_) return;
+    rebuild_asked_ = false;
+    lock.unlock();
+    rebuild();
+    lock.lock();
+  }
+}
+
+// An end in the middle leaves the mark: the next start begins again.
+void Store::rebuild() {
+  adopt_files(0);
+  std::scoped_lock lock(records_mutex_, evictor_mutex_);  // no new index comes in between
+  if (!ending_ && !rebuild_asked_) index_->apply({{Table::kMeta, std::string(kRebuildKey), std::nullopt}});
 }
 
 void Store::load_totals() {

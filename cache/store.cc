@@ -60,6 +60,7 @@ Store::~Store() {
   }
   evictor_wake_.notify_all();
   room_made_.notify_all();
+  janitor_wake_.notify_all();
   if (evictor_.joinable()) evictor_.join();
   if (janitor_.joinable()) janitor_.join();
   index_.reset();
@@ -76,10 +77,7 @@ Result<void> Store::start() {
   load_totals();
   index_->start();
   evictor_ = std::thread([this] { run_evictor(); });
-  janitor_ = std::thread([this, started = *started] {
-    adopt_files(new_index_ ? 0 : last_change_);
-    sweep_partials(started);
-  });
+  janitor_ = std::thread([this, started = *started] { run_janitor(started); });
   for (auto now = started; now && !is_before(*started, *now); now = file_time_now())
     std::this_thread::sleep_for(std::chrono::milliseconds(1));  // a file made from here on is younger
   return {};
@@ -251,15 +249,19 @@ void Store::Delta::add(const BlobRecord& record, int64_t sign) {
 // Changes of blobs' records and what they do to the totals, in one commit: whatever was committed last, the
 // totals fit the records. REQUIRES: records_mutex_.
 void Store::change(std::vector<Index::Change> changes, const Delta& delta) {
+  changes.push_back(count(delta));
+  index_->apply(std::move(changes));
+}
+
+Index::Change Store::count(const Delta& delta) {
   const uint64_t totals[] = {
       stats_.bytes.fetch_add(static_cast<uint64_t>(delta.bytes)) + static_cast<uint64_t>(delta.bytes),
       stats_.blobs.fetch_add(static_cast<uint64_t>(delta.blobs)) + static_cast<uint64_t>(delta.blobs),
       stats_.partial_bytes.fetch_add(static_cast<uint64_t>(delta.partial_bytes)) +
           static_cast<uint64_t>(delta.partial_bytes),
       static_cast<uint64_t>(std::time(nullptr))};
-  changes.push_back({Table::kMeta, std::string(kTotalsKey),
-                     std::string(reinterpret_cast<const char*>(totals), sizeof(totals))});
-  index_->apply(std::move(changes));
+  return {Table::kMeta, std::string(kTotalsKey),
+          std::string(reinterpret_cast<const char*>(totals), sizeof(totals))};
 }
 
 void Store::flush() {

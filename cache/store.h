@@ -2,7 +2,7 @@
 // run. Internal to cache/.
 //   store.cc     open, names, totals       store_blobs.cc  which blobs are open, quarantine
 //   eviction.cc  room                      store_fills.cc  what fills ask (FillStore)
-//   recovery.cc  start after a crash, a lost index
+//   recovery.cc  start after a crash, a lost index, one that is damaged in use
 #pragma once
 
 #include <ctime>
@@ -97,6 +97,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   std::optional<ResponseRecord> response_record(const std::string& name_key);
   std::optional<PartialBlob> saved_partial(const Name& name);
   void change(std::vector<Index::Change> changes, const Delta& delta);
+  Index::Change count(const Delta& delta);
   void write_recency(Index& index);  // rides along with each commit
 
   // eviction.cc
@@ -107,10 +108,14 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   std::optional<Victim> find_victim();
   size_t evict(const std::vector<Victim>& victims);
   void drop_inactive();
+  void shrink_index();
   void run_evictor();
 
   // recovery.cc
   Result<void> open_index();
+  void renew_index(Index& index);
+  void run_janitor(const timespec& started);
+  void rebuild();
   void load_totals();
   void count_again();
   void adopt_files(std::time_t since);
@@ -123,8 +128,8 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   FillTable fills_;
   std::array<std::atomic<uint64_t>, kStripes> generations_{};
   std::atomic<uint64_t> reserved_{0};
-  static constexpr std::string_view kTotalsKey = "totals";
-  bool new_index_ = false;
+  bool rebuild_asked_ = false;   // the index knows none of the older blobs. GUARDED_BY(evictor_mutex_)
+  bool index_full_ = false;      // GUARDED_BY(evictor_mutex_)
   std::time_t last_change_ = 0;  // of what the index knew when it was opened
 
   // Held by who reads the record of a blob and changes it by what it read, so that records, totals and files
@@ -139,6 +144,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   };
   std::unordered_map<std::string, OpenBlob> open_;  // by BlobKey::key(). GUARDED_BY(open_mutex_)
   std::list<std::string> open_recency_;             // newest first. GUARDED_BY(open_mutex_)
+  std::string shrunk_upto_;                         // a name's key. The evictor's
   std::set<std::string> hidden_;                    // being evicted. GUARDED_BY(open_mutex_)
 
   std::mutex touch_mutex_;
@@ -146,7 +152,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
       touched_;  // BlobKey -> minutes; not yet in the index. GUARDED_BY(touch_mutex_)
 
   std::mutex evictor_mutex_;
-  std::condition_variable evictor_wake_, room_made_;
+  std::condition_variable evictor_wake_, room_made_, janitor_wake_;
   std::optional<uint64_t> room_wanted_;  // bytes. GUARDED_BY(evictor_mutex_)
   bool stopping_ = false;                // GUARDED_BY(evictor_mutex_)
   uint64_t rounds_ = 0;                  // GUARDED_BY(evictor_mutex_)

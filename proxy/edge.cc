@@ -39,9 +39,9 @@ class EdgeImpl final : public Edge {
     pool_ = std::make_unique<io::Pool>(std::max<size_t>(4, 2 * workers));
     hashing_ = std::make_unique<io::Pool>(1);
     const Worker::Shared shared{
-        *pool_,         *hashing_, files_,
-        local_digests_, documents_,
-        [](std::string line) { log::write(log::Level::kError, line); },
+        *pool_,           *hashing_,
+        files_,           local_digests_,
+        documents_,       [](std::string line) { log::write(log::Level::kError, line); },
         kChunkCacheBytes, client_options(*config)};
     for (uint32_t i = 0; i < workers; ++i) {
       auto site = std::make_shared<serve::Site>(config, resources_, addresses_);
@@ -180,8 +180,9 @@ std::string EdgeImpl::open_resources(const config::Config& config) {
     };
     auto opened = cache::Cache::open(std::move(options));
     if (!opened) {
-      const std::string_view why =
-          opened.error() == Error::kBusy ? "in use by another process" : to_string(opened.error());
+      const std::string_view why = opened.error() == Error::kBusy          ? "in use by another process"
+                                   : opened.error() == Error::kUnsupported ? "its index is of a newer version"
+                                                                           : to_string(opened.error());
       return "cannot open cache directory \"" + zone->path + "\": " + std::string(why);
     }
     resources_.caches[zone->name] = *opened;
@@ -326,7 +327,7 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
   add("entrepot_connections_active", "Connections open now.", true,
       sum([](C c) -> auto& { return c.server.active; }));
   double bytes = 0, blobs = 0, partial = 0, evicted = 0, evicted_bytes = 0, quarantined = 0, deduplicated = 0,
-         commits = 0;
+         commits = 0, rebuilds = 0;
   std::lock_guard lock(reload_mutex_);
   for (const auto& [name, cache] : resources_.caches) {
     const auto& stats = cache->stats();
@@ -338,6 +339,7 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
     quarantined += static_cast<double>(stats.quarantined.load());
     deduplicated += static_cast<double>(stats.deduplicated.load());
     commits += static_cast<double>(stats.commits.load());
+    rebuilds += static_cast<double>(stats.index_rebuilds.load());
   }
   add("entrepot_cache_bytes", "Bytes stored.", true, bytes);
   add("entrepot_cache_blobs", "Blobs stored.", true, blobs);
@@ -348,6 +350,8 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
   add("entrepot_deduplicated_total", "Fills whose bytes were stored already under another name.", false,
       deduplicated);
   add("entrepot_commits_total", "Commits of the index.", false, commits);
+  add("entrepot_index_rebuilds_total", "Damaged indexes that went to quarantine and were made again.", false,
+      rebuilds);
   return out;
 }
 

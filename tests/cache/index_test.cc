@@ -1,63 +1,12 @@
-#include "cache/index.h"
-
-#include <gtest/gtest.h>
-#include <sys/resource.h>
-
-#include <csignal>
-#include <cstring>
+// The records of a store: what is visible when, and what survives.
 #include <future>
 
-#include "cache/records.h"
-#include "tests/cache/temp_folder.h"
+#include "tests/cache/index_fixture.h"
 
 namespace entrepot::cache {
 namespace {
 
 using namespace std::chrono_literals;
-
-class IndexTest : public ::testing::Test {
- protected:
-  IndexTest() {
-    options_.path = folder_ / "index";
-    options_.map_size_bytes = 64ull << 20;
-    options_.commit_interval = 1h;
-    options_.stats = &stats_;
-  }
-  Index& open(bool started = true) {
-    index_.reset();
-    auto opened = Index::open(options_);
-    EXPECT_TRUE(opened);
-    index_ = std::move(*opened);
-    if (started) index_->start();
-    return *index_;
-  }
-  Error refusal() {
-    index_.reset();
-    const auto opened = Index::open(options_);
-    EXPECT_FALSE(opened);
-    return opened ? Error::kCancelled : opened.error();
-  }
-  void put(const std::string& key, const std::string& payload) {
-    index_->apply({{Table::kResponses, key, payload}});
-  }
-  std::optional<std::string> get(const std::string& key) { return index_->get(Table::kResponses, key); }
-  std::string data_file() const { return options_.path + "/data.mdb"; }
-  // One byte of the only place in the data file that holds `text`.
-  void flip_in_file(const std::string& text) {
-    index_.reset();
-    std::string bytes = slurp(data_file());
-    const size_t at = bytes.find(text);
-    ASSERT_NE(at, std::string::npos);
-    ASSERT_EQ(bytes.find(text, at + 1), std::string::npos);
-    bytes[at] = static_cast<char>(bytes[at] ^ 1);
-    spill(data_file(), bytes);
-  }
-
-  TempFolder folder_;
-  CacheStats stats_;
-  Index::Options options_;
-  std::unique_ptr<Index> index_;
-};
 
 TEST_F(IndexTest, WhatIsAppliedIsVisibleAtOnce) {
   open();
@@ -98,7 +47,7 @@ TEST_F(IndexTest, WhatWasFlushedIsThereAfterAReopen) {
   EXPECT_EQ(get("/a"), "1");
   open();
   EXPECT_EQ(get("/a"), "1");
-  EXPECT_FALSE(index_->made_new());
+  EXPECT_TRUE(index_->needs_rebuild());
 }
 
 TEST_F(IndexTest, ClosingCommitsWhatWaits) {
@@ -208,8 +157,7 @@ TEST_F(IndexTest, AMapThatIsTooSmallForWhatIsThereGrows) {
 }
 
 TEST_F(IndexTest, AFlippedByteOfAnyTablesRecordIsAMissAndCounted) {
-  for (const Table table :
-       {Table::kNames, Table::kResponses, Table::kBlobs, Table::kGroups, Table::kGrants, Table::kTags}) {
+  for (const Table table : {Table::kResponses, Table::kBlobs, Table::kGroups, Table::kGrants}) {
     open();
     index_->apply({{table, "key", "needle in the haystack"}, {table, "other", "hay"}});
     index_->flush();
@@ -241,7 +189,7 @@ TEST_F(IndexTest, ADamagedRecordCanBeWrittenAnew) {
 TEST_F(IndexTest, ANewerFormatIsRefusedAndLeftAlone) {
   open();
   put("/a", "1");
-  const uint32_t newer = 2;
+  const uint32_t newer = 3;
   index_->apply(
       {{Table::kMeta, "format", std::string(reinterpret_cast<const char*>(&newer), sizeof(newer))}});
   index_->flush();
@@ -276,15 +224,21 @@ TEST_F(IndexTest, WithoutItsFileAnIndexIsNewAndSaysSo) {
   put("/a", "1");
   index_.reset();
   std::filesystem::remove(data_file());
-  EXPECT_TRUE(open().made_new());
+  EXPECT_TRUE(open().needs_rebuild());
   EXPECT_EQ(get("/a"), std::nullopt);
 }
 
-TEST_F(IndexTest, WithoutItsVersionRecordAnIndexCountsAsNew) {
-  EXPECT_TRUE(open().made_new());
-  EXPECT_FALSE(open().made_new());
+TEST_F(IndexTest, WithoutItsVersionRecordAnIndexIsNotOurs) {
+  open();
   index_->apply({{Table::kMeta, "format", std::nullopt}});
-  EXPECT_TRUE(open().made_new());
+  EXPECT_EQ(refusal(), Error::kCorrupt);
+}
+
+TEST_F(IndexTest, ARebuildIsNeededUntilSomebodySaysThatItIsDone) {
+  EXPECT_TRUE(open().needs_rebuild());
+  EXPECT_TRUE(open().needs_rebuild());
+  index_->apply({{Table::kMeta, std::string(kRebuildKey), std::nullopt}});
+  EXPECT_FALSE(open().needs_rebuild());
 }
 
 TEST_F(IndexTest, SamplesGoRoundAndEndWhereTheyBegan) {
@@ -297,28 +251,8 @@ TEST_F(IndexTest, SamplesGoRoundAndEndWhereTheyBegan) {
   EXPECT_EQ(order, "ccddaabb");
   EXPECT_EQ(index_->sample(Table::kBlobs, "z", 10).size(), 4u);
   EXPECT_EQ(index_->sample(Table::kBlobs, "", 2).size(), 2u);
-  EXPECT_TRUE(index_->sample(Table::kTags, "x", 10).empty());
+  EXPECT_TRUE(index_->sample(Table::kGrants, "x", 10).empty());
 }
-
-// No file may grow as long as this lives.
-class FullDisk {
- public:
-  explicit FullDisk(uint64_t limit_bytes) {
-    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit limit = before_;
-    limit.rlim_cur = limit_bytes;
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FullDisk() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, old_handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*old_handler_)(int) = nullptr;
-};
 
 TEST_F(IndexTest, WhatCouldNotBeCommittedStaysVisibleAndIsCommittedLater) {
   open();

@@ -63,7 +63,7 @@ TEST_F(StoreTest, ANewerFormatIsRefusedAndNothingIsTouched) {
     const auto index = Index::open(options);
     ASSERT_TRUE(index);
     (*index)->start();
-    (*index)->apply({{Table::kMeta, "format", std::string("\x02\0\0\0", 4)}});
+    (*index)->apply({{Table::kMeta, "format", std::string("\x03\0\0\0", 4)}});
   }
   const auto opened = Cache::open(options_);
   ASSERT_FALSE(opened);
