@@ -270,8 +270,9 @@ bool Index::commit(const Batch& batch) {
       return true;
     }
     if (code != MDB_MAP_FULL) {
-      if (options_.on_event)
+      if (options_.on_event && !failing_)  // once, however often it is tried
         options_.on_event(std::string("the index cannot be written: ") + mdb_strerror(code));
+      if (options_.on_failed_commit) options_.on_failed_commit(error_of(code));
       return false;
     }
     grow_map();
