@@ -119,7 +119,9 @@ TEST_F(Crash, ALargeFillLosesNoMoreThanWhatCameSinceItsLastCheckpoint) {
   ::close(ends[1]);
 
   open();
-  EXPECT_EQ(blob_of("/a")->state(), BlobState::kPartial);
+  const auto saved = blob_of("/a");
+  ASSERT_TRUE(saved);
+  EXPECT_EQ(saved->state(), BlobState::kPartial);
   auto claimed = store_->claim(name("/a"));
   ASSERT_TRUE(claimed.fill->set_head(head_of(body)));
   EXPECT_EQ(claimed.fill->arrived_bytes(), 2 * kMiB);

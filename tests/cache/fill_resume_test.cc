@@ -212,6 +212,7 @@ TEST_F(FillResume, ALargeFillSavesItselfAsItComesAndIsCountedOnce) {
   fill.reset();
   EXPECT_EQ(store_.reserved, 0u);
   options.checkpoint_bytes = 1 << 30;
+  ASSERT_TRUE(store_.partial);
   fill = Fill::resume(name_, store_, options, *store_.partial);
   ASSERT_TRUE(fill->set_head(head()));
   EXPECT_EQ(fill->arrived_bytes(), 6 * kChunkBytes);

@@ -107,7 +107,8 @@ TEST_F(BadDisk, IsReadOnlyAfterThreeFailuresAndWritableWhenAProbeSucceeds) {
   EXPECT_TRUE(told("the disk takes writes again"));
   ASSERT_TRUE(put("/0", small_));
   EXPECT_EQ(bytes_stored("/0"), small_);
-  open();  // what could not be unlinked is swept
+  claims.clear();  // they keep the store
+  open();          // what could not be unlinked is swept
   EXPECT_TRUE(eventually([&] { return files_in(options_.path + "/partial") == 0; }));
   close();
   Walk(options_.path).expect_consistent();
@@ -246,9 +247,10 @@ TEST_F(FullDisk, OldBlobsMakeRoomForAFillThatRuns) {
   }
 }
 
-TEST_F(FullDisk, AHundredTimesAndEachTimeItRecovers) {
+TEST_F(FullDisk, ManyTimesAndEachTimeItRecovers) {
+  const uint32_t times = std::getenv("ENTREPOT_LONG") ? 100 : 8;
   ASSERT_TRUE(put("/hit", large_));
-  for (uint32_t i = 0; i < 100; ++i) {
+  for (uint32_t i = 0; i < times; ++i) {
     const std::string body = random_bytes(5 * kMiB, i);  // more than the ballast
     const auto claimed = store_->claim(name("/cold"));
     ASSERT_TRUE(claimed.fill->set_head(head_of(body)));
