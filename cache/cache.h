@@ -6,6 +6,9 @@
 // Names. A name is (space, text). Its answer is a Response record: opaque metadata and a reference to a blob.
 // The order of truth: records that wait for the next commit, then LMDB; every record carries a checksum, a
 // doubt is a miss. Layout of the directory and of every byte: cache/FORMAT.md.
+//
+// Trouble with the disk costs storing, never serving. A disk that fails writes makes the store read-only
+// until a probe succeeds; a full one is emptied as far as that helps; what a fill cannot write it passes.
 #pragma once
 
 #include <atomic>
@@ -29,9 +32,13 @@ struct CacheOptions {
   uint64_t min_free_bytes = 0;            // of the file system
   std::chrono::seconds inactive{10 * 24 * 3600};    // a blob not asked for that long may go first
   uint64_t inline_limit_bytes = 16 * 1024;          // blobs up to this size live in the index
+  uint64_t checkpoint_bytes = 1ull << 30;           // a fill saves itself after so many new bytes
   uint64_t map_size_bytes = 16ull << 30;            // LMDB's address space at first
   uint64_t max_map_size_bytes = 64ull << 30;        // and at most: what the index may take on the disk
   std::chrono::milliseconds commit_interval{1000};  // also after 1,000 records or 64 MiB
+  std::chrono::seconds scrub_period{0};             // all blobs are read once in it; 0: never
+  // How often a failed disk is probed, the ballast taken again, the quarantine swept, something old dropped.
+  std::chrono::milliseconds upkeep_interval{10'000};
   std::function<void(std::string_view)>
       on_event;  // one line per thing an operator should know; any thread; may be empty
 };
@@ -57,6 +64,11 @@ struct CacheStats {
       corrupt_records{0}, corrupt_chunks{0};
   std::atomic<uint64_t> index_reads{0};     // transactions of the index that read
   std::atomic<uint64_t> index_rebuilds{0};  // damaged indexes that went to quarantine
+  std::atomic<uint64_t> write_failures{0}, unreadable{0};  // of the disk; blobs that it could not read
+  std::atomic<bool> read_only{false}, disk_full{false};
+  // The scrub: bytes read in this pass, blobs found rotten, passes ended, when the last of them did (unix
+  // time).
+  std::atomic<uint64_t> scrubbed_bytes{0}, scrub_rotten{0}, scrub_passes{0}, scrub_ended_at{0};
 };
 
 class Cache {
@@ -101,9 +113,9 @@ class Cache {
   virtual void put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest) = 0;
   // Forgets a name (its blob is left to eviction).
   virtual void erase(const Name& name) = 0;
-  // This blob proved rotten: hide it, move its file to quarantine. Readers that have it open fail on their
-  // own.
-  virtual void quarantine(const Blob& blob, std::string_view reason) = 0;
+  // This blob proved rotten (kCorrupt) or cannot be read (kIo): hide it, move its file to quarantine. Readers
+  // that have it open fail on their own.
+  virtual void quarantine(const Blob& blob, Error why) = 0;
   // The blob was asked for; remembered coarsely, written with the next commit.
   virtual void touch(const Blob& blob) noexcept = 0;
   // Bumped before any change of what `name` means is acknowledged: a snapshot taken at an older value must be

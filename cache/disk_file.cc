@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -25,6 +26,9 @@ Error from_errno() noexcept {
     case EPERM:
     case EROFS:
       return Error::kPermission;
+    case EMFILE:
+    case ENFILE:
+      return Error::kTooLarge;
     default:
       return Error::kIo;
   }
@@ -133,6 +137,19 @@ Result<void> sync_folder_of(const std::string& path) noexcept {
   return {};
 }
 
+void DiskFile::expect_no_sequence() const noexcept { (void)::posix_fadvise(fd_, 0, 0, POSIX_FADV_RANDOM); }
+
+void DiskFile::drop_pages(uint64_t offset, uint64_t length_bytes) const noexcept {
+  (void)::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(length_bytes),
+                        POSIX_FADV_DONTNEED);
+}
+
 void unlink_file(const std::string& path) noexcept { ::unlink(path.c_str()); }
+
+uint64_t free_bytes(const std::string& path) noexcept {
+  struct statvfs fs {};
+  if (::statvfs(path.c_str(), &fs) != 0) return UINT64_MAX;
+  return static_cast<uint64_t>(fs.f_bavail) * fs.f_frsize;
+}
 
 }  // namespace entrepot::cache

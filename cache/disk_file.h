@@ -1,5 +1,5 @@
 // DiskFile: an open file, and the few system calls that the store makes on files. Errors carry what a caller
-// can act on: kNoSpace, kPermission, else kIo.
+// can act on: kNoSpace, kPermission, kTooLarge (no descriptor left), else kIo.
 #pragma once
 
 #include <cstddef>
@@ -35,6 +35,11 @@ class DiskFile {
   Result<void> read(uint64_t offset, std::span<std::byte> out, ReadWait wait) const noexcept;
   Result<void> write(uint64_t offset, std::span<const std::byte> bytes) const noexcept;
   Result<void> truncate(uint64_t size_bytes) const noexcept;
+  // No reading ahead through this file, so that what is in the page cache is what others have read. Source:
+  // posix_fadvise(2).
+  void expect_no_sequence() const noexcept;
+  // These bytes were read once and will not be again soon.
+  void drop_pages(uint64_t offset, uint64_t length_bytes) const noexcept;
   // Asks the kernel to begin writing back, so that sync_data() finds little to do. Source:
   // sync_file_range(2).
   void start_writeback(uint64_t offset, uint64_t length_bytes) const noexcept;
@@ -52,5 +57,7 @@ class DiskFile {
 Result<void> move_file(const std::string& from, const std::string& to) noexcept;
 Result<void> sync_folder_of(const std::string& path) noexcept;
 void unlink_file(const std::string& path) noexcept;
+// What is free on the file system of `path`; UINT64_MAX where nobody can say.
+uint64_t free_bytes(const std::string& path) noexcept;
 
 }  // namespace entrepot::cache

@@ -48,19 +48,6 @@ bool is_damage(int code) {
   }
 }
 
-Error error_of(int code) {
-  switch (code) {
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return Error::kPermission;
-    case ENOSPC:
-      return Error::kNoSpace;
-    default:
-      return is_damage(code) ? Error::kCorrupt : Error::kIo;
-  }
-}
-
 int drop_former_tables(MDB_txn* txn) {
   for (const char* name : kFormerTables) {
     MDB_dbi dbi = 0;
@@ -77,6 +64,19 @@ constexpr int (*kUpgrades[])(MDB_txn*) = {drop_former_tables};
 static_assert(std::size(kUpgrades) + 1 == kFormatVersion);
 
 }  // namespace
+
+Error Environment::error_of(int code) noexcept {
+  switch (code) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return Error::kPermission;
+    case ENOSPC:
+      return Error::kNoSpace;
+    default:
+      return is_damage(code) ? Error::kCorrupt : Error::kIo;
+  }
+}
 
 // 0, LMDB's code, or MDB_PANIC where a fault ended it.
 template <typename Body>

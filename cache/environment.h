@@ -54,10 +54,11 @@ class Environment {
 
   // An empty payload erases.
   using Batch = std::map<std::pair<Table, std::string>, std::optional<std::string>>;
+  // All in one commit. Returns LMDB's code.
   int write(const Batch& batch);
   // A commit that changes no record. What a commit frees can be used two commits later, not one.
   int write_nothing();
-  // in one commit. Returns LMDB's code
+  static Error error_of(int code) noexcept;  // of such a code
   void free_dead_readers();  // whose processes were killed: they would keep old pages from being used
 
  private:

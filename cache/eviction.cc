@@ -1,7 +1,6 @@
 // Room: who has to go when the store is full. Victims come from sampling hashed records, so that no list of
 // all blobs is kept in memory. A victim is hidden first, then erased from the index, then its file is
 // unlinked; readers go on with what they have open.
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,7 +17,6 @@ namespace {
 constexpr size_t kSample = 16;
 constexpr size_t kBatch = 64;
 constexpr auto kRoomWait = 5s;
-constexpr auto kSweepEvery = 10s;
 
 std::string random_key() {
   thread_local std::mt19937_64 random{std::random_device{}()};
@@ -28,18 +26,12 @@ std::string random_key() {
   return key;
 }
 
-uint64_t free_bytes(const std::string& path) {
-  struct statvfs fs {};
-  if (::statvfs(path.c_str(), &fs) != 0) return UINT64_MAX;
-  return static_cast<uint64_t>(fs.f_bavail) * fs.f_frsize;
-}
-
 }  // namespace
 
 bool Store::room_for(uint64_t bytes) noexcept {
   const uint64_t taken = stats_.bytes.load() + reserved_.load();
   if (taken + bytes > options_.max_size_bytes) return false;
-  return options_.min_free_bytes == 0 || free_bytes(options_.path) >= options_.min_free_bytes + bytes;
+  return free_bytes(options_.path) >= options_.min_free_bytes + ballast_.missing_bytes() + bytes;
 }
 
 // Bytes of blobs that may stay where `wanted` more are to have room, and some to spare. What is reserved
@@ -53,52 +45,69 @@ uint64_t Store::bytes_to_keep(uint64_t wanted) const noexcept {
   return keep;
 }
 
-bool Store::has_spare_room(uint64_t wanted) const noexcept {
-  if (stats_.bytes.load() > bytes_to_keep(wanted)) return false;
-  return options_.min_free_bytes == 0 ||
-         free_bytes(options_.path) >= options_.min_free_bytes + options_.min_free_bytes / 20 + wanted;
+// Bytes that the file system lacks for `wanted` more, with some to spare.
+uint64_t Store::missing_on_disk(uint64_t wanted) const noexcept {
+  const uint64_t needed =
+      options_.min_free_bytes + options_.min_free_bytes / 20 + ballast_.missing_bytes() + wanted;
+  return needed - std::min(needed, free_bytes(options_.path));
+}
+
+// Could the disk take so much if all blobs went? Else none goes for nothing, unless min_free orders it.
+bool Store::can_have(uint64_t bytes) const noexcept {
+  return options_.min_free_bytes > 0 || missing_on_disk(bytes) <= stats_.bytes.load();
 }
 
 Result<void> Store::reserve(uint64_t bytes) noexcept {
-  if (bytes > options_.max_size_bytes) return Error::kNoSpace;
+  if (!health_.writable()) return Error::kPermission;
+  if (bytes > options_.max_size_bytes || !can_have(bytes)) return Error::kNoSpace;
+  const auto take = [this, bytes] {  // with evictor_mutex_ held
+    if (!room_for(bytes)) return false;
+    reserved_.fetch_add(bytes);
+    const uint64_t taken = stats_.bytes.load() + reserved_.load();
+    if (taken + options_.max_size_bytes / 10 > options_.max_size_bytes || missing_on_disk(0) > 0) {
+      room_wanted_ = room_wanted_.value_or(0);  // high water: begin before it is full
+      evictor_wake_.notify_one();
+    }
+    return true;
+  };
+  return await_room(bytes, take) ? Result<void>() : Result<void>(Error::kNoSpace);
+}
+
+// Has the evictor make room until `has_room` (asked with evictor_mutex_ held); false: it took too long.
+bool Store::await_room(uint64_t bytes, const std::function<bool()>& has_room) {
   const auto deadline = std::chrono::steady_clock::now() + kRoomWait;
   std::unique_lock lock(evictor_mutex_);
-  while (true) {
-    if (room_for(bytes)) {
-      reserved_.fetch_add(bytes);
-      if (!room_for(options_.max_size_bytes / 10)) {  // high water: begin before it is full
-        room_wanted_ = room_wanted_.value_or(0);
-        evictor_wake_.notify_one();
-      }
-      return {};
-    }
+  while (!has_room()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
     room_wanted_ = std::max(room_wanted_.value_or(0), bytes);
     evictor_wake_.notify_one();
     const uint64_t round = rounds_;
     const bool turned = room_made_.wait_until(lock, deadline, [&] { return rounds_ != round || stopping_; });
-    if (!turned || stopping_) return Error::kNoSpace;
-    if (!room_for(bytes) && std::chrono::steady_clock::now() >= deadline) return Error::kNoSpace;
+    if (!turned || stopping_) return false;
   }
+  return true;
 }
 
 void Store::release(uint64_t bytes) noexcept { reserved_.fetch_sub(bytes); }
 
 void Store::run_evictor() {
   constexpr auto kPause = 20ms;  // after a round that freed nothing: who waits for room asks again at once
+  upkeep();
+  auto upkeep_at = std::chrono::steady_clock::now() + options_.upkeep_interval;
   std::unique_lock lock(evictor_mutex_);
   while (!stopping_) {
-    evictor_wake_.wait_for(lock, kSweepEvery,
-                           [this] { return stopping_ || index_full_ || room_wanted_.has_value(); });
+    evictor_wake_.wait_until(lock, upkeep_at,
+                             [this] { return stopping_ || index_full_ || room_wanted_.has_value(); });
     if (stopping_) return;
     const bool index_full = std::exchange(index_full_, false);
     const auto wanted = std::exchange(room_wanted_, std::nullopt);
     lock.unlock();
-    bool fruitful = true;
     if (index_full) shrink_index();
-    if (wanted) {
-      fruitful = make_room(*wanted);
-    } else {
-      drop_inactive();
+    const bool fruitful = !wanted || make_room(*wanted);
+    if (std::chrono::steady_clock::now() >= upkeep_at) {
+      upkeep();
+      if (health_.writable()) drop_inactive();
+      upkeep_at = std::chrono::steady_clock::now() + options_.upkeep_interval;
     }
     lock.lock();
     if (!fruitful) evictor_wake_.wait_for(lock, kPause, [this] { return stopping_; });
@@ -110,11 +119,15 @@ void Store::run_evictor() {
 // False: there was nobody to evict.
 bool Store::make_room(uint64_t wanted) {
   bool fruitful = false;
-  while (!has_spare_room(wanted) && !ending_) {
+  // What goes gives its room back when its last reader leaves: as much goes as is missing now, and no more.
+  const uint64_t before = stats_.bytes.load(), missing = can_have(wanted) ? missing_on_disk(wanted) : 0;
+  const uint64_t disk_keeps = before - std::min(before, missing);
+  const auto bytes_kept = [&] { return std::min(bytes_to_keep(wanted), disk_keeps); };
+  while (stats_.bytes.load() > bytes_kept() && !ending_) {
     std::vector<Victim> victims;
     std::set<std::string> chosen;
     uint64_t freed = 0;
-    const uint64_t stored = stats_.bytes.load(), keep = bytes_to_keep(wanted);
+    const uint64_t stored = stats_.bytes.load(), keep = bytes_kept();
     for (int fruitless = 0; victims.size() < kBatch && fruitless < 4 &&
                             (victims.empty() || (stored > freed && stored - freed > keep));) {
       auto victim = find_victim();

@@ -37,7 +37,9 @@ void Fill::State::clean_up() noexcept {
 }
 
 void Fill::State::forget_saved() noexcept {
-  if (std::exchange(saved, false)) store.erase_partial(name, id);
+  if (!std::exchange(saved, false)) return;
+  store.erase_partial(name, id);
+  saved_bytes = 0;
 }
 
 void Fill::State::settle() noexcept {
@@ -74,6 +76,7 @@ std::shared_ptr<Fill> Fill::resume(Name name, FillStore& store, FillOptions opti
   state.id = partial.id;
   state.path = std::move(path);
   state.saved = true;
+  state.saved_bytes = state.growing->arrived_bytes();
   state.resumed = partial;
   state.resumed.groups = {};
   return fill;

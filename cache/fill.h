@@ -22,8 +22,11 @@
 // Whoever calls a member of a Fill holds a shared_ptr to it for as long as the call lasts.
 //
 // Room. A Fill reserves the length at set_head (in steps where it is unknown) and gives back what it does not
-// store. What an earlier fill saved stays counted by the store until erase_partial(), beside the reservation
-// of the Fill that goes on from it.
+// store. What is saved as a partial blob is counted by the store until erase_partial(); only the rest is
+// reserved.
+//
+// A large Fill saves itself now and then while it runs (FillOptions::checkpoint_bytes), so that a kill or a
+// power cut loses at most so much of it.
 #pragma once
 
 #include <functional>
@@ -53,6 +56,7 @@ enum class FillPhase : uint8_t { kHead, kBody, kComplete, kPassed, kMerged, kFai
 
 struct FillOptions {
   uint64_t inline_limit_bytes = 16 * 1024;  // bodies up to this size stay in memory and go to the index
+  uint64_t checkpoint_bytes = 1ull << 30;   // so many new bytes, and write() calls persist_partial()
   // Kept as long as the Fill lives. May be null where the store outlives the Fill anyway.
   std::shared_ptr<const void> store_owner;
 };

@@ -111,6 +111,10 @@ bool Fill::State::make_durable(const Digest& digest) noexcept {
     store.on_event("not stored: " + label() + ": " + what + ": " + std::string(to_string(why)));
     return false;
   };
+  const auto refuse_for_disk = [&](const char* what, Error why) {
+    (void)store.write_failed(why, 0);
+    return refuse(what, why);
+  };
   const uint64_t length = growing->length_bytes();
   const std::string footer = encode_footer({name_hash(name.space, name.text), head.metadata, length,
                                             growing->seed(), digest, growing->checksums()});
@@ -118,14 +122,16 @@ bool Fill::State::make_durable(const Digest& digest) noexcept {
   if (sync_failed) return refuse("an earlier sync failed", Error::kIo);
   if (file.is_unlinked()) return refuse("its file was removed", Error::kIo);
   if (auto r = file.truncate(length); !r)
-    return refuse("truncating", r.error());  // an earlier footer, cut short
-  if (auto r = file.write(length, std::as_bytes(std::span(footer))); !r)
-    return refuse("writing the footer", r.error());
-  if (auto r = file.sync_data(); !r) return refuse("fdatasync", r.error());
+    return refuse_for_disk("truncating", r.error());  // an earlier footer, cut short
+  const auto bytes = std::as_bytes(std::span(footer));
+  auto written = file.write(length, bytes);
+  if (!written && store.write_failed(written.error(), bytes.size())) written = file.write(length, bytes);
+  if (!written) return refuse("writing the footer", written.error());
+  if (auto r = file.sync_data(); !r) return refuse_for_disk("fdatasync", r.error());
   const std::string place = store.blob_path(digest);
-  if (auto r = move_file(path, place); !r) return refuse("rename", r.error());
+  if (auto r = move_file(path, place); !r) return refuse_for_disk("rename", r.error());
   path = place;
-  if (auto r = sync_folder_of(place); !r) return refuse("fsync of the directory", r.error());
+  if (auto r = sync_folder_of(place); !r) return refuse_for_disk("fsync of the directory", r.error());
   return true;
 }
 
@@ -154,14 +160,18 @@ void Fill::persist_partial() noexcept {
                       blob.presence()};
   if (partial.groups.empty() || blob.file().is_unlinked()) return;
   // Only what stood there before the sync is promised.
-  if (!blob.file().sync_data()) {
+  if (auto synced = blob.file().sync_data(); !synced) {
     state.sync_failed = true;
+    (void)state.store.write_failed(synced.error(), 0);
     return;
   }
-  if (!sync_folder_of(state.path)) return;
-  state.forget_saved();
-  const uint64_t bytes = present_bytes(partial);
-  state.store.store_partial(state.name, state.head.metadata, partial, state.room.take(bytes));
+  if (auto synced = sync_folder_of(state.path); !synced) {
+    (void)state.store.write_failed(synced.error(), 0);
+    return;
+  }
+  const uint64_t taken = state.room.take(state.unsaved(present_bytes(partial)));
+  state.saved_bytes += taken;
+  state.store.store_partial(state.name, state.head.metadata, partial, taken);
   state.saved = true;
 }
 

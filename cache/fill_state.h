@@ -7,6 +7,7 @@
 //      `cleaned` makes it run once.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -46,10 +47,12 @@ struct Fill::State {
   // fill_write.cc
   Result<void> begin_storage(FillHead& new_head) noexcept;
   bool fits_saved(const FillHead& new_head) const noexcept;
-  Result<void> hold_for_saved(uint64_t length_bytes) noexcept;
   Result<void> begin_file() noexcept;
+  uint64_t unsaved(uint64_t end) const noexcept { return end - std::min(end, saved_bytes.load()); }
+  bool takes_checkpoint() noexcept;
   Result<void> hold_for_write(uint64_t end) noexcept;
   Result<void> put(uint64_t offset, std::span<const std::byte> bytes) noexcept;
+  Result<void> try_put(uint64_t offset, std::span<const std::byte> bytes) noexcept;
   Result<void> write_run(const GrowingBlob::Run& run, std::span<const std::byte> bytes) noexcept;
 
   // fill_finish.cc
@@ -70,6 +73,8 @@ struct Fill::State {
   PrefixHash hash;
   Room room;
   std::mutex storage_mutex;  // held by who writes into a blob in memory, moves it to a file, or saves it
+  std::atomic<uint64_t> saved_bytes{0};    // counted by the store already, not to be reserved
+  std::atomic<uint64_t> checkpoint_at{0};  // arrived bytes at which it saves itself
   std::atomic<FillPhase> phase{FillPhase::kHead};
 
   // Written before kBody (or with `mutex` held), constant after: readers in kBody and kComplete need no lock.

@@ -36,10 +36,13 @@ struct PartialBlob {
 class FillStore {
  public:
   virtual ~FillStore() = default;
-  // Room for `bytes` more, evicting if need be. Errors: kNoSpace. Every reserve has its release (or its
-  // store).
+  // Room for `bytes` more, evicting if need be. Errors: kNoSpace; kPermission (the disk fails, the store is
+  // read-only). Every reserve has its release (or its store).
   virtual Result<void> reserve(uint64_t bytes) noexcept = 0;
   virtual void release(uint64_t bytes) noexcept = 0;
+  // A write, sync or rename of the fill failed. True: the disk was full, room was made for `needed` bytes,
+  // and what failed may be tried once more (never a sync). [disk]
+  virtual bool write_failed(Error why, uint64_t needed) noexcept = 0;
 
   // Paths below the store's directory. partial/<hex id>; blobs/<ab>/<hex sha256> (the folder exists);
   // quarantine/<unique>.
@@ -60,7 +63,8 @@ class FillStore {
   // The digest was in the store already: points the name at it.
   virtual void store_alias(const Name& name, const std::string& metadata, const Digest& sha256,
                            uint64_t reserved) noexcept = 0;
-  // Saves a partial blob so that it can be gone on with. `reserved` bytes become stored (partial) bytes.
+  // Saves a partial blob so that it can be gone on with, in place of what was saved under its id before.
+  // `reserved` bytes become stored (partial) bytes, beside those that are already.
   virtual void store_partial(const Name& name, const std::string& metadata, const PartialBlob& partial,
                              uint64_t reserved) noexcept = 0;
   // Forgets a partial blob's records (it was completed, or proved wrong); its file is the caller's.

@@ -1,5 +1,6 @@
 // A Fill's owner brings bytes in.
 #include <algorithm>
+#include <utility>
 
 #include "cache/disk_file.h"
 #include "cache/fill_state.h"
@@ -27,6 +28,7 @@ Result<void> Fill::set_head(FillHead head) {
     state.head = std::move(head);
     state.phase.store(FillPhase::kBody, std::memory_order_release);
   }
+  state.checkpoint_at = state.growing->arrived_bytes() + state.options.checkpoint_bytes;
   state.subscribers.bytes_arrived(state.growing->arrived_bytes());
   state.subscribers.phase_changed();
   return {};
@@ -36,7 +38,7 @@ Result<void> Fill::State::begin_storage(FillHead& new_head) noexcept {
   if (growing && fits_saved(new_head)) {
     if (!new_head.expected_digest) new_head.expected_digest = resumed.expected_digest;
     hash.set_expected(new_head.expected_digest);
-    return hold_for_saved(growing->length_bytes());
+    return room.hold(unsaved(growing->length_bytes()));
   }
   if (growing) {
     forget_saved();
@@ -51,9 +53,13 @@ Result<void> Fill::State::begin_storage(FillHead& new_head) noexcept {
     const std::lock_guard lock(mutex);
     growing = std::move(blob);
   }
-  if (length == kUnknownLength) return {};
+  if (length == kUnknownLength)
+    return hold_for_write(1);  // a store that takes nothing says so before the body
   if (auto held = room.hold(length); !held) return held;
-  return length > options.inline_limit_bytes ? begin_file() : Result<void>();
+  if (length <= options.inline_limit_bytes) return {};
+  auto begun = begin_file();
+  if (!begun) (void)store.write_failed(begun.error(), 0);
+  return begun;
 }
 
 bool Fill::State::fits_saved(const FillHead& new_head) const noexcept {
@@ -63,20 +69,14 @@ bool Fill::State::fits_saved(const FillHead& new_head) const noexcept {
   return same_validator || (resumed.expected_digest && new_head.expected_digest == resumed.expected_digest);
 }
 
-// What is saved is counted beside the reservation. Where both do not fit, the records of the saved part go
-// first.
-Result<void> Fill::State::hold_for_saved(uint64_t length_bytes) noexcept {
-  if (room.hold(length_bytes)) return {};
-  forget_saved();
-  return room.hold(length_bytes);
-}
-
 Result<void> Fill::State::begin_file() noexcept {
   const std::string new_path = store.partial_path(id);
   auto file = DiskFile::create(new_path);
   if (!file) return file.error();
   path = new_path;
-  return growing->move_to(std::move(*file));
+  auto moved = growing->move_to(std::move(*file));
+  if (!moved) unlink_file(std::exchange(path, {}));
+  return moved;
 }
 
 void Fill::set_length(uint64_t length_bytes) {
@@ -99,7 +99,7 @@ Result<void> Fill::write(uint64_t offset, std::span<const std::byte> bytes) noex
   const uint64_t length = blob.length_bytes();
   if (offset > length || bytes.size() > length - offset) return Error::kLengthMismatch;
   const uint64_t end = offset + bytes.size();
-  auto held = length == kUnknownLength ? state.hold_for_write(end) : state.room.hold(end);
+  auto held = length == kUnknownLength ? state.hold_for_write(end) : state.room.hold(state.unsaved(end));
   if (!held) return held;
   uint64_t position = offset;
   while (const auto run = state.claims.claim(blob, position, end)) {
@@ -112,7 +112,16 @@ Result<void> Fill::write(uint64_t offset, std::span<const std::byte> bytes) noex
     position = run->end;
     if (phase() != FillPhase::kBody) return Error::kCancelled;
   }
+  // The one who brought the last byte of it waits for the disk; readers and other transfers go on.
+  if (state.takes_checkpoint()) persist_partial();
   return {};
+}
+
+// True for one caller each time that another `checkpoint_bytes` have come.
+bool Fill::State::takes_checkpoint() noexcept {
+  const uint64_t arrived = growing->arrived_bytes();
+  uint64_t due = checkpoint_at.load();
+  return arrived >= due && checkpoint_at.compare_exchange_strong(due, arrived + options.checkpoint_bytes);
 }
 
 Result<void> Fill::State::hold_for_write(uint64_t end) noexcept {
@@ -130,6 +139,14 @@ Result<void> Fill::State::write_run(const GrowingBlob::Run& run, std::span<const
 }
 
 Result<void> Fill::State::put(uint64_t offset, std::span<const std::byte> bytes) noexcept {
+  auto written = try_put(offset, bytes);
+  if (written) return written;
+  const uint64_t length = growing->length_bytes();
+  const uint64_t needed = length == kUnknownLength ? kWritebackBytes : length - growing->arrived_bytes();
+  return store.write_failed(written.error(), needed) ? try_put(offset, bytes) : written;
+}
+
+Result<void> Fill::State::try_put(uint64_t offset, std::span<const std::byte> bytes) noexcept {
   if (growing->in_memory()) {
     const std::lock_guard lock(storage_mutex);
     if (growing->in_memory()) {

@@ -209,7 +209,9 @@ bool Index::commit(const Batch& batch) {
       if (environment_) commit_erases(batch);
       return false;
     }
-    if (environment_->sound()) tell(std::string("the index cannot be written: ") + mdb_strerror(code));
+    if (!environment_->sound()) return false;
+    if (!failing_) tell(std::string("the index cannot be written: ") + mdb_strerror(code));  // once
+    if (options_.on_failed_commit) options_.on_failed_commit(Environment::error_of(code));
     return false;
   }
   return false;

@@ -38,6 +38,7 @@ class Index {
     std::chrono::milliseconds commit_interval{1000};
     std::function<void(std::string)> on_event;
     CacheStats* stats = nullptr;  // commits and damaged records are counted there. REQUIRES: set
+    std::function<void(Error)> on_failed_commit;  // by the writer: each time; may be empty
     // Called by the writer before each commit: records that ride along (totals, recency).
     std::function<void(Index&)> before_commit;
     // A place to move a damaged environment to. Where it is missing, open() refuses such a one.

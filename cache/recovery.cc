@@ -20,6 +20,7 @@ Result<void> Store::open_index() {
   options.max_map_size_bytes = options_.max_map_size_bytes;
   options.commit_interval = options_.commit_interval;
   options.on_event = [this](std::string line) { on_event(line); };
+  options.on_failed_commit = [this](Error why) { (void)write_failed(why, 0); };
   options.stats = &stats_;
   options.before_commit = [this](Index& index) { write_recency(index); };
   options.quarantine_path = [this] { return quarantine_path() + "-index"; };
@@ -90,22 +91,26 @@ void Store::load_totals() {
 
 // The totals' record is lost: the only case in which the start reads all blobs' records.
 void Store::count_again() {
-  constexpr size_t kAtOnce = 256;
   Delta delta;
   std::string last;
-  while (true) {
-    const auto page = index_->sample(Table::kBlobs, last.empty() ? last : last + '\0', kAtOnce);
-    const std::string before = last;
-    for (const auto& [key, payload] : page) {
-      if (key <= last) break;  // from the start again
-      if (const auto record = BlobRecord::decode(payload)) delta.add(*record, 1);
-      last = key;
-    }
-    if (last == before) break;
-  }
+  while (read_blob_records(last, [&](const BlobRecord& record) { delta.add(record, 1); })) continue;
   stats_.bytes = static_cast<uint64_t>(delta.bytes);
   stats_.blobs = static_cast<uint64_t>(delta.blobs);
   stats_.partial_bytes = static_cast<uint64_t>(delta.partial_bytes);
+}
+
+// The next few of all blobs' records, in the order of their keys, from behind `last` on, which moves. False:
+// that was the end.
+bool Store::read_blob_records(std::string& last, const std::function<void(const BlobRecord&)>& visit) {
+  constexpr size_t kAtOnce = 64;
+  const std::string before = last;
+  for (const auto& [key, payload] :
+       index_->sample(Table::kBlobs, last.empty() ? last : last + '\0', kAtOnce)) {
+    if (key <= last) break;  // from the start again
+    if (const auto record = BlobRecord::decode(payload)) visit(*record);
+    last = key;
+  }
+  return last != before;
 }
 
 // Blobs come back by their footers: all of them where the index is new (names, inline bytes and partial blobs

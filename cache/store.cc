@@ -50,7 +50,11 @@ Result<std::shared_ptr<Cache>> Cache::open(CacheOptions options) {
   return std::shared_ptr<Cache>(std::move(store));
 }
 
-Store::Store(CacheOptions options) : options_(std::move(options)) {}
+Store::Store(CacheOptions options)
+    : options_(std::move(options)),
+      health_(options_.path + "/partial/probe", options_.path + "/probe",
+              [this](const std::string& line) { on_event(line); }),
+      ballast_(options_.path + "/ballast", Ballast::size_for(options_.max_size_bytes)) {}
 
 Store::~Store() {
   ending_ = true;
@@ -61,8 +65,10 @@ Store::~Store() {
   evictor_wake_.notify_all();
   room_made_.notify_all();
   janitor_wake_.notify_all();
+  stop_.notify_all();
   if (evictor_.joinable()) evictor_.join();
   if (janitor_.joinable()) janitor_.join();
+  if (scrubber_.joinable()) scrubber_.join();
   index_.reset();
   if (lock_fd_ >= 0) ::close(lock_fd_);
 }
@@ -78,6 +84,7 @@ Result<void> Store::start() {
   index_->start();
   evictor_ = std::thread([this] { run_evictor(); });
   janitor_ = std::thread([this, started = *started] { run_janitor(started); });
+  if (options_.scrub_period.count() > 0) scrubber_ = std::thread([this] { run_scrub(); });
   for (auto now = started; now && !is_before(*started, *now); now = file_time_now())
     std::this_thread::sleep_for(std::chrono::milliseconds(1));  // a file made from here on is younger
   return {};
@@ -120,7 +127,7 @@ void Store::bump(const Name& name) noexcept { bump(name_hash(name.space, name.te
 
 bool Store::on_own_thread() const noexcept {
   const auto self = std::this_thread::get_id();
-  return self == evictor_.get_id() || self == janitor_.get_id();
+  return self == evictor_.get_id() || self == janitor_.get_id() || self == scrubber_.get_id();
 }
 
 std::optional<BlobRecord> Store::blob_record(const BlobKey& blob) {
@@ -164,6 +171,7 @@ Cache::Claim Store::claim(const Name& name, bool resume_partial, std::optional<u
   const auto make = [&]() -> std::shared_ptr<Fill> {
     FillOptions fill_options;
     fill_options.inline_limit_bytes = options_.inline_limit_bytes;
+    fill_options.checkpoint_bytes = options_.checkpoint_bytes;
     fill_options.store_owner = weak_from_this().lock();
     const auto partial = resume_partial && !overtaken() ? saved_partial(name) : std::nullopt;
     resumed = partial.has_value();
@@ -226,7 +234,7 @@ void Store::write_recency(Index& index) {
     std::lock_guard lock(touch_mutex_);
     touched.swap(touched_);
   }
-  if (touched.empty()) return;
+  if (touched.empty() || !health_.writable()) return;
   std::lock_guard records(records_mutex_);
   std::vector<Index::Change> changes;
   for (const auto& [key, minutes] : touched) {

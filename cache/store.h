@@ -3,6 +3,8 @@
 //   store.cc     open, names, totals       store_blobs.cc  which blobs are open, quarantine
 //   eviction.cc  room                      store_fills.cc  what fills ask (FillStore)
 //   recovery.cc  start after a crash, a lost index, one that is damaged in use
+//   upkeep.cc    what a failing or full disk asks for
+//   scrub.cc     all blobs read again, now and then
 #pragma once
 
 #include <ctime>
@@ -10,8 +12,10 @@
 #include <set>
 #include <unordered_map>
 
+#include "cache/ballast.h"
 #include "cache/cache.h"
 #include "cache/disk_file.h"
+#include "cache/disk_health.h"
 #include "cache/fill_store.h"
 #include "cache/fill_table.h"
 #include "cache/index.h"
@@ -38,7 +42,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
                                      const std::shared_ptr<Fill>& fill) override;
   void put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest) override;
   void erase(const Name& name) override;
-  void quarantine(const Blob& blob, std::string_view reason) override;
+  void quarantine(const Blob& blob, Error why) override;
   void touch(const Blob& blob) noexcept override;
   uint64_t generation(uint64_t name_hash) const noexcept override;
   void flush() override;
@@ -48,6 +52,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   // FillStore
   Result<void> reserve(uint64_t bytes) noexcept override;
   void release(uint64_t bytes) noexcept override;
+  bool write_failed(Error why, uint64_t needed) noexcept override;
   std::string partial_path(const ProvisionalId& id) const override;
   std::string blob_path(const Digest& sha256) const override;
   std::string quarantine_path() const override;
@@ -89,6 +94,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   std::shared_ptr<Blob> keep_if_stored(const BlobKey& blob, std::shared_ptr<Blob> opened);
   std::shared_ptr<Blob> open_or_forget(const Digest& sha256);
   void forget_open(const BlobKey& blob);
+  bool quarantine_file(const Digest& sha256, Error why);
   std::shared_ptr<Blob> keep_open(const BlobKey& blob, std::shared_ptr<Blob> opened);
   std::shared_ptr<Blob> find_open(const BlobKey& blob);
   void erase_partial_records(const BlobKey& blob, const BlobRecord& record,
@@ -103,13 +109,30 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   // eviction.cc
   bool room_for(uint64_t bytes) noexcept;
   uint64_t bytes_to_keep(uint64_t wanted) const noexcept;
-  bool has_spare_room(uint64_t wanted) const noexcept;
+  uint64_t missing_on_disk(uint64_t wanted) const noexcept;
+  bool can_have(uint64_t bytes) const noexcept;
+  bool await_room(uint64_t bytes, const std::function<bool()>& has_room);
   bool make_room(uint64_t wanted);
   std::optional<Victim> find_victim();
   size_t evict(const std::vector<Victim>& victims);
   void drop_inactive();
   void shrink_index();
   void run_evictor();
+
+  // upkeep.cc
+  void upkeep();
+  bool pause(std::chrono::nanoseconds time);
+
+  // scrub.cc
+  struct ScrubPass;
+  void run_scrub();
+  bool scrub_all(ScrubPass& pass);
+  bool scrub_records();
+  bool scrub_folder(const std::string& folder);
+  bool scrub_file(const std::string& path, const Digest& sha256);
+  bool scrub_chunks(const DiskFile& file, const Digest& sha256, Result<void>& sound);
+  ScrubPass load_scrub_pass();
+  void save_scrub_pass(const ScrubPass& pass);
 
   // recovery.cc
   Result<void> open_index();
@@ -118,6 +141,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   void rebuild();
   void load_totals();
   void count_again();
+  bool read_blob_records(std::string& last, const std::function<void(const BlobRecord&)>& visit);
   void adopt_files(std::time_t since);
   void adopt_folder(const std::string& folder, std::time_t since, uint64_t& found);
   void sweep_partials(const timespec& started);
@@ -128,6 +152,9 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   FillTable fills_;
   std::array<std::atomic<uint64_t>, kStripes> generations_{};
   std::atomic<uint64_t> reserved_{0};
+  DiskHealth health_;
+  Ballast ballast_;
+  mutable std::atomic<bool> quarantine_grew_{true};
   bool rebuild_asked_ = false;   // the index knows none of the older blobs. GUARDED_BY(evictor_mutex_)
   bool index_full_ = false;      // GUARDED_BY(evictor_mutex_)
   std::time_t last_change_ = 0;  // of what the index knew when it was opened
@@ -152,11 +179,11 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
       touched_;  // BlobKey -> minutes; not yet in the index. GUARDED_BY(touch_mutex_)
 
   std::mutex evictor_mutex_;
-  std::condition_variable evictor_wake_, room_made_, janitor_wake_;
+  std::condition_variable evictor_wake_, room_made_, janitor_wake_, stop_;
   std::optional<uint64_t> room_wanted_;  // bytes. GUARDED_BY(evictor_mutex_)
   bool stopping_ = false;                // GUARDED_BY(evictor_mutex_)
   uint64_t rounds_ = 0;                  // GUARDED_BY(evictor_mutex_)
-  std::thread evictor_, janitor_;
+  std::thread evictor_, janitor_, scrubber_;
   std::atomic<bool> ending_{false};
   int lock_fd_ = -1;
 };

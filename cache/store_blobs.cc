@@ -166,25 +166,31 @@ void Store::forget_open(const BlobKey& blob) {
   open_.erase(found);
 }
 
-void Store::quarantine(const Blob& blob, std::string_view reason) {
+void Store::quarantine(const Blob& blob, Error why) {
   const auto digest = blob.digest();
   if (!digest) return;
-  const BlobKey key = BlobKey::of(*digest);
-  {
-    std::lock_guard records(records_mutex_);
-    if (blob.retired()) return;        // what stands under its digest now is another
-    const_cast<Blob&>(blob).retire();  // also one that a fill brought in, which is not among the open ones
-    forget_open(key);
-    const auto record = blob_record(key);
-    if (!record) return;
-    (void)move_file(blob_path(*digest), quarantine_path());
-    Delta delta;
-    delta.add(*record, -1);
-    change({{Table::kBlobs, key.key(), std::nullopt}}, delta);
-  }
+  std::lock_guard records(records_mutex_);
+  if (blob.retired()) return;        // what stands under its digest now is another
+  const_cast<Blob&>(blob).retire();  // also one that a fill brought in, which is not among the open ones
+  quarantine_file(*digest, why);
+}
+
+// False: nobody knows it any more. REQUIRES: records_mutex_.
+bool Store::quarantine_file(const Digest& sha256, Error why) {
+  const BlobKey key = BlobKey::of(sha256);
+  forget_open(key);
+  const auto record = blob_record(key);
+  if (!record) return false;
+  (void)move_file(blob_path(sha256), quarantine_path());
+  Delta delta;
+  delta.add(*record, -1);
+  change({{Table::kBlobs, key.key(), std::nullopt}}, delta);
+  const bool rotten = why == Error::kCorrupt;
   stats_.quarantined.fetch_add(1, std::memory_order_relaxed);
-  stats_.corrupt_chunks.fetch_add(1, std::memory_order_relaxed);
-  on_event("blob " + digest->str() + " moved to quarantine: " + std::string(reason));
+  (rotten ? stats_.corrupt_chunks : stats_.unreadable).fetch_add(1, std::memory_order_relaxed);
+  on_event("blob " + sha256.str() + " moved to quarantine: " +
+           (rotten ? "a chunk does not match its checksum" : "the disk cannot read it"));
+  return true;
 }
 
 }  // namespace entrepot::cache

@@ -29,6 +29,7 @@ std::string Store::blob_path(const Digest& sha256) const {
 
 std::string Store::quarantine_path() const {
   static std::atomic<uint64_t> number{0};
+  quarantine_grew_ = true;
   return options_.path + "/quarantine/" + std::to_string(std::time(nullptr)) + "-" +
          std::to_string(::getpid()) + "-" + std::to_string(number++);
 }
@@ -101,12 +102,15 @@ void Store::store_partial(const Name& name, const std::string& metadata, const P
   std::vector<Index::Change> changes;
   for (const auto& [number, group] : partial.groups)
     changes.push_back({Table::kGroups, group_key(partial.id, number), encode_group(group)});
-  changes.push_back({Table::kBlobs, key.key(), record.encode()});
-  changes.push_back({Table::kResponses, record.name_key, ResponseRecord{metadata, key}.encode()});
   std::lock_guard records(records_mutex_);
   Delta delta;
-  if (const auto before = blob_record(key)) delta.add(*before, -1);
+  if (const auto before = blob_record(key)) {
+    record.stored_bytes += before->stored_bytes;
+    delta.add(*before, -1);
+  }
   delta.add(record, 1);
+  changes.push_back({Table::kBlobs, key.key(), record.encode()});
+  changes.push_back({Table::kResponses, record.name_key, ResponseRecord{metadata, key}.encode()});
   change(std::move(changes), delta);
   forget_open(key);
   bump(name);

@@ -175,6 +175,7 @@ std::string EdgeImpl::open_resources(const config::Config& config) {
     options.max_size_bytes = zone->max_size_bytes;
     options.min_free_bytes = zone->min_free_bytes;
     options.inactive = zone->inactive;
+    options.scrub_period = zone->scrub;
     options.on_event = [name = zone->name](std::string_view line) {
       log::write(log::Level::kWarn, "cache \"" + name + "\": " + std::string(line));
     };
@@ -327,7 +328,8 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
   add("entrepot_connections_active", "Connections open now.", true,
       sum([](C c) -> auto& { return c.server.active; }));
   double bytes = 0, blobs = 0, partial = 0, evicted = 0, evicted_bytes = 0, quarantined = 0, deduplicated = 0,
-         commits = 0, rebuilds = 0;
+         commits = 0, rebuilds = 0, write_failures = 0, unreadable = 0, read_only = 0, disk_full = 0,
+         scrubbed = 0, rotten = 0, scrub_passes = 0, scrub_ended_at = 0;
   std::lock_guard lock(reload_mutex_);
   for (const auto& [name, cache] : resources_.caches) {
     const auto& stats = cache->stats();
@@ -340,6 +342,15 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
     deduplicated += static_cast<double>(stats.deduplicated.load());
     commits += static_cast<double>(stats.commits.load());
     rebuilds += static_cast<double>(stats.index_rebuilds.load());
+    write_failures += static_cast<double>(stats.write_failures.load());
+    unreadable += static_cast<double>(stats.unreadable.load());
+    read_only += stats.read_only.load() ? 1 : 0;
+    disk_full += stats.disk_full.load() ? 1 : 0;
+    scrubbed += static_cast<double>(stats.scrubbed_bytes.load());
+    rotten += static_cast<double>(stats.scrub_rotten.load());
+    scrub_passes += static_cast<double>(stats.scrub_passes.load());
+    const auto ended_at = static_cast<double>(stats.scrub_ended_at.load());
+    scrub_ended_at = resources_.caches.begin()->first == name ? ended_at : std::min(scrub_ended_at, ended_at);
   }
   add("entrepot_cache_bytes", "Bytes stored.", true, bytes);
   add("entrepot_cache_blobs", "Blobs stored.", true, blobs);
@@ -352,6 +363,18 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
   add("entrepot_commits_total", "Commits of the index.", false, commits);
   add("entrepot_index_rebuilds_total", "Damaged indexes that went to quarantine and were made again.", false,
       rebuilds);
+  add("entrepot_disk_write_failures_total", "Writes, syncs and renames that the disk failed.", false,
+      write_failures);
+  add("entrepot_cache_read_only", "Stores that store nothing because their disk fails.", true, read_only);
+  add("entrepot_cache_disk_full", "Stores whose disk is full.", true, disk_full);
+  add("entrepot_unreadable_blobs_total", "Blobs that the disk could not read.", false, unreadable);
+  add("entrepot_scrubbed_bytes", "Bytes read by the scrub's running pass, of entrepot_cache_bytes.", true,
+      scrubbed);
+  add("entrepot_scrub_rotten_total", "Blobs that the scrub found rotten.", false, rotten);
+  add("entrepot_scrub_passes_total", "Passes that the scrub ended.", false, scrub_passes);
+  add("entrepot_scrub_ended_timestamp_seconds",
+      "When the scrub last ended a pass, in the store where that is longest ago; 0: never.", true,
+      scrub_ended_at);
   return out;
 }
 

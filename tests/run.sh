@@ -15,7 +15,7 @@ python=/usr/bin/python3 # Debian's, which has the packages: another may stand be
 
 # What runs under TSan: what hands something from one thread to another.
 threaded=(cache_tests io_tests serve_tests)
-threaded_e2e=(tests/e2e/{collapsing,ranges,broken_upstream,storing,process}_test.py)
+threaded_e2e=(tests/e2e/{collapsing,ranges,broken_upstream,storing,process,disk}_test.py)
 
 export ASAN_OPTIONS=detect_stack_use_after_return=1:check_initialization_order=1:strict_init_order=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
@@ -70,7 +70,7 @@ stage_tsan() {
 
 # A second opinion on what is shipped, with -Wthread-safety; nothing is linked.
 stage_clang() {
-  configure clang -DENTREPOT_TESTS=OFF -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON &&
+  configure clang -DENTREPOT_TESTS=OFF &&
     "$python" tests/support/syntax_only.py build/clang "$results/clang.xml"
 }
 

@@ -59,6 +59,11 @@ Failure read_cache_option(Scope& scope, const Directive& directive, const Word& 
     const auto time = parse_seconds(value);
     if (!time) return invalid("a time in whole seconds: 10m, 90d");
     zone.inactive = *time;
+  } else if (key == "scrub") {
+    const auto time = value == "off" ? std::chrono::seconds(0) : parse_seconds(value);
+    if (!time || (time->count() == 0) != (value == "off"))
+      return invalid("off, or a time in whole seconds: 30d");
+    zone.scrub = *time;
   } else if (std::find(std::begin(kNotNeeded), std::end(kNotNeeded), key) != std::end(kNotNeeded)) {
     scope.draft.note(directive, "proxy_cache_path",
                      fmt::format("\"{}\" has no effect: entrepot lays out its store itself", key));

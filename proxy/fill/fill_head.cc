@@ -268,9 +268,11 @@ io::Task<void> FillTask::ask_length() {
 
 const config::UpstreamServer& FillTask::server() const { return *servers_[turn_ % servers_.size()]; }
 
-// A cache that is full, broken or smaller than the blob costs the sharing; nobody is refused for it.
+// A cache that is full, broken or smaller than the blob costs the sharing; nobody is refused for it. One that
+// is read-only has said so itself, once.
 void FillTask::no_storage(Error error, upstream::Exchange exchange) {
-  context_.log_error(plan_.name.text + ": not stored: " + std::string(to_string(error)));
+  if (error != Error::kPermission)
+    context_.log_error(plan_.name.text + ": not stored: " + std::string(to_string(error)));
   pass(std::move(exchange), "the cache cannot take it");
 }
 

@@ -4,6 +4,7 @@
 #include "proxy/http/problem.h"
 #include "proxy/serve/blob_body.h"
 #include "proxy/serve/conditional.h"
+#include "proxy/serve/continued_body.h"
 #include "proxy/serve/handler.h"
 #include "proxy/serve/range.h"
 #include "proxy/serve/request_variables.h"
@@ -101,20 +102,24 @@ void Handler::send_content(http::Stream& stream, const Content& content, const h
                            uint64_t begin, uint64_t end, bool whole) {
   if (content.watch) {
     fill::DemandHold demand(content.watch->fill(), begin, end);
-    auto body = std::make_unique<BlobBody>(tools_.chunks, content.watch, begin, end, whole, std::move(demand),
-                                           nullptr);
+    std::unique_ptr<http::Body> body = std::make_unique<BlobBody>(tools_.chunks, content.watch, begin, end,
+                                                                  whole, std::move(demand), nullptr);
+    if (content.origin && end != cache::kUnknownLength) {
+      body = std::make_unique<ContinuedBody>(tools_.loop, tools_.asking, content.origin,
+                                             content.watch->fill(), begin, end, std::move(body));
+    }
     return stream.respond(head, std::move(body), content.prepared);
   }
   if (const auto bytes = content.blob->inline_bytes(); !bytes.empty() || begin == end) {
     // Prepared and blob live as long as the response; one allocation where a tuple of both is needed.
     return stream.respond(head, bytes.empty() ? bytes : bytes.subspan(begin, end - begin), both(content));
   }
-  auto on_corrupt = [this, cache = content.cache](const cache::Blob& blob) {
-    tools_.counters.corrupt.fetch_add(1, std::memory_order_relaxed);
-    if (cache) cache->quarantine(blob, "a chunk does not match its checksum");
+  auto on_broken = [this, cache = content.cache](const cache::Blob& blob, Error why) {
+    if (why == Error::kCorrupt) tools_.counters.corrupt.fetch_add(1, std::memory_order_relaxed);
+    if (cache) cache->quarantine(blob, why);
   };
   stream.respond(head,
-                 std::make_unique<BlobBody>(tools_.chunks, content.blob, begin, end, std::move(on_corrupt)),
+                 std::make_unique<BlobBody>(tools_.chunks, content.blob, begin, end, std::move(on_broken)),
                  content.prepared);
 }
 

@@ -7,20 +7,20 @@ namespace entrepot::serve {
 using cache::FillPhase;
 
 BlobBody::BlobBody(ChunkCache& chunks, std::shared_ptr<cache::Blob> blob, uint64_t begin, uint64_t end,
-                   OnCorrupt on_corrupt)
+                   OnBroken on_broken)
     : chunks_(chunks),
       blob_(std::move(blob)),
       position_(begin),
       end_(end),
-      on_corrupt_(std::move(on_corrupt)) {}
+      on_broken_(std::move(on_broken)) {}
 
 BlobBody::BlobBody(ChunkCache& chunks, std::shared_ptr<fill::FillWatch> watch, uint64_t begin, uint64_t end,
-                   bool whole, fill::DemandHold demand, OnCorrupt on_corrupt)
+                   bool whole, fill::DemandHold demand, OnBroken on_broken)
     : chunks_(chunks),
       position_(begin),
       end_(end),
       whole_(whole),
-      on_corrupt_(std::move(on_corrupt)),
+      on_broken_(std::move(on_broken)),
       demand_(std::move(demand)) {
   reader_ = std::make_unique<fill::FillWatch::Reader>(std::move(watch), [this] {
     if (stream_) stream_->body_ready();
@@ -45,10 +45,10 @@ http::Body::Piece BlobBody::peek(size_t max) {
   const uint64_t until = std::min({readable_end(), end_, position_ + max});
   if (until <= position_) {
     if (phase != FillPhase::kComplete) return {State::kWait, {}};
-    return broken(Error::kIo);
+    return broken(Error::kLengthMismatch);
   }
   auto bytes = chunks_.get(*blob_, position_, until);
-  if (bytes && bytes->empty()) return broken(Error::kIo);  // a session would ask for ever
+  if (bytes && bytes->empty()) return broken(Error::kLengthMismatch);  // a session would ask for ever
   if (bytes) return {State::kBytes, *bytes, position_ + bytes->size() == end_};
   if (bytes.error() != Error::kWouldBlock) return broken(bytes.error());
   load_ = chunks_.load(blob_, position_, until, [this](Result<void> loaded) {
@@ -61,7 +61,8 @@ http::Body::Piece BlobBody::peek(size_t max) {
 
 http::Body::Piece BlobBody::broken(Error error) {
   broken_ = true;
-  if (error == Error::kCorrupt && on_corrupt_) std::exchange(on_corrupt_, nullptr)(*blob_);
+  if ((error == Error::kCorrupt || error == Error::kIo) && on_broken_)
+    std::exchange(on_broken_, nullptr)(*blob_, error);
   return {State::kError, {}};
 }
 

@@ -12,16 +12,16 @@ namespace entrepot::serve {
 
 class BlobBody final : public http::Body {
  public:
-  // What a body does when bytes prove rotten. Called once.
-  using OnCorrupt = std::function<void(const cache::Blob&)>;
+  // What a body does when bytes prove rotten (kCorrupt) or cannot be read (kIo). Called once.
+  using OnBroken = std::function<void(const cache::Blob&, Error)>;
 
   // Bytes [begin, end) of a blob whose bytes are all there.
   BlobBody(ChunkCache& chunks, std::shared_ptr<cache::Blob> blob, uint64_t begin, uint64_t end,
-           OnCorrupt on_corrupt);
+           OnBroken on_broken);
   // Bytes [begin, end) of a blob that a Fill is bringing in; end may be cache::kUnknownLength. `whole`: the
   // client will take what it gets for the whole blob, so the tail is held until the digest matches.
   BlobBody(ChunkCache& chunks, std::shared_ptr<fill::FillWatch> watch, uint64_t begin, uint64_t end,
-           bool whole, fill::DemandHold demand, OnCorrupt on_corrupt);
+           bool whole, fill::DemandHold demand, OnBroken on_broken);
 
   Piece peek(size_t max) override;
   void consume(size_t n) override { position_ += n; }
@@ -35,7 +35,7 @@ class BlobBody final : public http::Body {
   uint64_t position_, end_;
   bool whole_ = false;
   bool broken_ = false;
-  OnCorrupt on_corrupt_;
+  OnBroken on_broken_;
   fill::DemandHold demand_;
   std::unique_ptr<fill::FillWatch::Reader> reader_;  // null: everything is there
   std::unique_ptr<ChunkCache::Load> load_;

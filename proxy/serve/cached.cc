@@ -337,8 +337,10 @@ void Handler::serve_filling(http::Stream& stream, const Asked& asked, const Outc
   std::string detail = detail_of(asked.wanted, *response);
   auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt,
                                          true, std::move(detail));
-  answer(stream, *asked.place,
-         Content{prepared, fill.blob(), watch, asked.place->cache, outcome.status, asked.pinned_as});
+  Content content{prepared, fill.blob(), watch, asked.place->cache, outcome.status, asked.pinned_as};
+  if (asked.place->pass && !fill.head().validator.empty())
+    content.origin = std::make_shared<const fill::Origin>(origin_of(stream, asked, true));
+  answer(stream, *asked.place, content);
 }
 
 // What the client gets besides. `digest`: of the content, where it is known.

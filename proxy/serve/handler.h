@@ -45,6 +45,9 @@ struct Content {
   std::shared_ptr<cache::Cache> cache;
   CacheStatus status;
   std::string_view pinned_as{};  // the heading under which the connection remembers it; empty: it does not
+  // With a watch: who has the rest where the disk fails under the fill. Null: nobody, or it could not be
+  // combined.
+  std::shared_ptr<const fill::Origin> origin{};
 };
 
 class Handler final : public http::RequestHandler {

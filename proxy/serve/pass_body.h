@@ -7,6 +7,8 @@
 
 namespace entrepot::serve {
 
+inline constexpr size_t kPassBufferBytes = 64 * 1024;  // for the exchange of a body that passes
+
 class PassBody final : public http::Body {
  public:
   PassBody(io::Loop& loop, upstream::Exchange exchange)

@@ -13,8 +13,6 @@ namespace entrepot::serve {
 
 namespace {
 
-constexpr size_t kPassBufferBytes = 64 * 1024;
-
 // What of a client's request may reach an upstream. Requests are built from these, never copied.
 constexpr std::string_view kForStoring[] = {"accept", "accept-language", "user-agent"};
 constexpr std::string_view kForPassing[] = {

@@ -39,6 +39,11 @@ class FakeStore final : public FillStore {
     ASSERT_LE(bytes, reserved);
     reserved -= bytes;
   }
+  bool write_failed(Error why, uint64_t) noexcept override {
+    const std::lock_guard lock(mutex);
+    write_failures.push_back(why);
+    return false;
+  }
   std::string partial_path(const ProvisionalId& id) const override {
     std::string hex;
     for (const uint8_t byte : id) hex += "0123456789abcdef"[byte >> 4], hex += "0123456789abcdef"[byte & 15];
@@ -84,10 +89,10 @@ class FakeStore final : public FillStore {
   void store_partial(const Name&, const std::string& metadata, const PartialBlob& saved,
                      uint64_t held) noexcept override {
     const std::lock_guard lock(mutex);
-    ASSERT_FALSE(partial);
     partial = saved;
     partial_metadata = metadata;
-    partial_bytes = held;
+    partial_bytes += held;
+    ++saves;
     reserved -= held;
   }
   void erase_partial(const Name&, const ProvisionalId&) noexcept override {
@@ -111,13 +116,14 @@ class FakeStore final : public FillStore {
   mutable std::mutex mutex;
   mutable int next_quarantine = 0;
   uint64_t capacity = 1 << 30, reserved = 0, stored = 0, partial_bytes = 0;
-  int reserves = 0, files = 0, inlines = 0, aliases = 0, erased_partials = 0;
+  int reserves = 0, files = 0, inlines = 0, aliases = 0, erased_partials = 0, saves = 0;
   std::map<Digest, std::shared_ptr<Blob>> complete;
   std::map<std::string, Digest> names;
   std::map<std::string, std::string> metadata_of;
   std::optional<PartialBlob> partial;
   std::string partial_metadata;
   std::vector<std::string> events;
+  std::vector<Error> write_failures;
 
  private:
   void account(const Name& name, const std::string& metadata, const Digest& sha256, uint64_t length,

@@ -196,6 +196,32 @@ TEST_F(FillResume, FillGoesOnAfterItSavedAndStoresTheWhole) {
   EXPECT_EQ(store_.partial_bytes, 0u);
 }
 
+TEST_F(FillResume, ALargeFillSavesItselfAsItComesAndIsCountedOnce) {
+  FillOptions options;
+  options.checkpoint_bytes = 2 * kChunkBytes;
+  auto fill = Fill::create(name_, store_, options);
+  ASSERT_TRUE(fill->set_head(head()));
+  ASSERT_TRUE(write(*fill, 0, kChunkBytes));
+  EXPECT_EQ(store_.saves, 0);
+  for (uint64_t chunk = 1; chunk < 7; ++chunk) {
+    ASSERT_TRUE(write(*fill, chunk * kChunkBytes, (chunk + 1) * kChunkBytes));
+    EXPECT_EQ(store_.saves, (chunk + 1) / 2);
+    EXPECT_EQ(store_.partial_bytes, (chunk + 1) / 2 * 2 * kChunkBytes);
+    EXPECT_EQ(store_.partial_bytes + store_.reserved, content_.size());
+  }
+  fill.reset();
+  EXPECT_EQ(store_.reserved, 0u);
+  options.checkpoint_bytes = 1 << 30;
+  ASSERT_TRUE(store_.partial);
+  fill = Fill::resume(name_, store_, options, *store_.partial);
+  ASSERT_TRUE(fill->set_head(head()));
+  EXPECT_EQ(fill->arrived_bytes(), 6 * kChunkBytes);
+  EXPECT_EQ(store_.partial_bytes + store_.reserved, content_.size());
+  write_gaps(*fill);
+  ASSERT_TRUE(fill->finish());
+  EXPECT_EQ(store_.stored, content_.size());
+}
+
 TEST_F(FillResume, MissingFileBeginsAnewAndIsForgotten) {
   save(head());
   std::filesystem::remove(store_.partial_path(store_.partial->id));

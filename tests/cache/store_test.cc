@@ -298,7 +298,7 @@ TEST_F(StoreTest, ARottenBlobIsAMissThatRefills) {
   ASSERT_TRUE(rotten);
   EXPECT_EQ(read_all(*rotten), "");
 
-  store_->quarantine(*rotten, "a chunk does not match its checksum");
+  store_->quarantine(*rotten, Error::kCorrupt);
   EXPECT_TRUE(rotten->retired());
   const auto stored = store_->lookup(name("/a"));
   ASSERT_TRUE(stored);
@@ -323,9 +323,9 @@ TEST_F(StoreTest, WhoComesLateWithTheSameRottenBlobDoesNoHarm) {
   open();
   ASSERT_TRUE(put("/a", large_));
   const auto rotten = blob_of("/a");
-  store_->quarantine(*rotten, "first");
+  store_->quarantine(*rotten, Error::kCorrupt);
   ASSERT_TRUE(put("/a", large_));
-  store_->quarantine(*rotten, "second");
+  store_->quarantine(*rotten, Error::kCorrupt);
   EXPECT_EQ(bytes_stored("/a"), large_);
   EXPECT_EQ(store_->stats().quarantined, 1u);
 }
@@ -336,17 +336,17 @@ TEST_F(StoreTest, AFillsOwnBlobIsQuarantinedOnce) {
   ASSERT_TRUE(claimed.fill->set_head(head_of(large_)) && claimed.fill->write(0, bytes_of(large_)) &&
               claimed.fill->finish());
   const auto from_fill = claimed.fill->blob();
-  store_->quarantine(*from_fill, "first");
+  store_->quarantine(*from_fill, Error::kCorrupt);
   EXPECT_EQ(blob_of("/a"), nullptr);
   ASSERT_TRUE(put("/a", large_));
-  store_->quarantine(*from_fill, "second");
+  store_->quarantine(*from_fill, Error::kCorrupt);
   EXPECT_EQ(bytes_stored("/a"), large_);
 }
 
 TEST_F(StoreTest, AnInlineBlobCanBeQuarantined) {
   open();
   ASSERT_TRUE(put("/a", small_));
-  store_->quarantine(*blob_of("/a"), "why not");
+  store_->quarantine(*blob_of("/a"), Error::kCorrupt);
   EXPECT_EQ(blob_of("/a"), nullptr);
   EXPECT_EQ(store_->stats().bytes, 0u);
   ASSERT_TRUE(put("/a", small_));
@@ -373,7 +373,7 @@ TEST_F(StoreTest, ManyThreadsFillLookUpAndEraseAndTheTotalsStayRight) {
           store_->touch(*blob);
         }
         if ((i + t) % 9 == 0) store_->erase(name(text));
-        if ((i + t) % 11 == 0 && blob) store_->quarantine(*blob, "test");
+        if ((i + t) % 11 == 0 && blob) store_->quarantine(*blob, Error::kCorrupt);
       }
     });
   }

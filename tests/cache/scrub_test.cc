@@ -1,0 +1,117 @@
+// The scrub: what rots is found before anybody asks for it.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/cache/store_fixture.h"
+
+namespace entrepot::cache {
+namespace {
+
+class Scrub : public StoreTest {
+ protected:
+  Scrub() { options_.scrub_period = std::chrono::seconds(1); }
+  void flip(const std::string& path, size_t at) {
+    std::string bytes = slurp(path);
+    bytes[at] ^= 4;
+    const int fd = ::open(path.c_str(), O_WRONLY);
+    ASSERT_EQ(::pwrite(fd, &bytes[at], 1, static_cast<off_t>(at)), 1);
+    ::close(fd);
+  }
+  bool pass_ends() {
+    const uint64_t before = store_->stats().scrub_passes;
+    return eventually(
+        [&] { return store_->stats().scrub_passes >= before + 2; });  // one that began after now
+  }
+  static size_t resident_pages(const std::string& path) {
+    const size_t size = std::filesystem::file_size(path);
+    const int fd = ::open(path.c_str(), O_RDONLY);
+    void* const map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+    ::close(fd);
+    std::vector<unsigned char> pages((size + 4095) / 4096);
+    ::mincore(map, size, pages.data());
+    ::munmap(map, size);
+    return static_cast<size_t>(
+        std::ranges::count_if(pages, [](unsigned char page) { return (page & 1) != 0; }));
+  }
+  static void drop_pages(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY);
+    ::fdatasync(fd);
+    ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    ::close(fd);
+  }
+};
+
+TEST_F(Scrub, FindsARottenChunkAndARottenFooterThatNobodyAskedFor) {
+  open();
+  const std::string other = random_bytes(200 * kKiB, 11), sound = random_bytes(250 * kKiB, 12);
+  ASSERT_TRUE(put("/chunk", large_) && put("/footer", other) && put("/sound", sound));
+  flip(file_of(large_), 200'000);
+  flip(file_of(other), other.size() + 50);
+  EXPECT_TRUE(eventually([&] { return store_->stats().scrub_rotten == 2; }));
+  EXPECT_EQ(blob_of("/chunk"), nullptr);
+  EXPECT_EQ(blob_of("/footer"), nullptr);
+  EXPECT_EQ(files_in(options_.path + "/quarantine"), 2u);
+  EXPECT_EQ(bytes_stored("/sound"), sound);
+  ASSERT_TRUE(put("/chunk", large_));
+  EXPECT_TRUE(pass_ends());
+  EXPECT_EQ(bytes_stored("/chunk"), large_);
+  EXPECT_EQ(store_->stats().scrub_rotten, 2u);
+  close();
+  Walk(options_.path).expect_consistent();
+}
+
+TEST_F(Scrub, ReadsAllThatIsStoredInEachPass) {
+  open();
+  ASSERT_TRUE(put("/a", large_) && put("/b", random_bytes(700 * kKiB)) && put("/small", small_));
+  store_->flush();
+  EXPECT_TRUE(pass_ends());
+  EXPECT_TRUE(eventually([&] { return store_->stats().scrubbed_bytes == store_->stats().bytes; }));
+  EXPECT_GE(store_->stats().scrub_ended_at, static_cast<uint64_t>(std::time(nullptr)) - 60);
+}
+
+TEST_F(Scrub, LeavesThePageCacheAsItWas) {
+  const std::string cold = random_bytes(3 * kMiB, 13);
+  open();
+  ASSERT_TRUE(put("/hot", large_) && put("/cold", cold));
+  const std::string hot_file = file_of(large_), cold_file = file_of(cold);
+  drop_pages(cold_file);
+  ASSERT_EQ(bytes_stored("/hot"), large_);
+  const size_t hot = resident_pages(hot_file), cold_before = resident_pages(cold_file);
+  ASSERT_GT(hot, large_.size() / 4096);
+  if (cold_before > 8) return;  // a tmpfs: its pages are the file
+  EXPECT_TRUE(pass_ends());
+  EXPECT_LE(resident_pages(cold_file), 64u);  // the footer's surroundings, the chunk in hand
+  EXPECT_GE(resident_pages(hot_file), large_.size() / 4096);
+}
+
+TEST_F(Scrub, GoesOnAfterARestartWhereItWas) {
+  options_.scrub_period = std::chrono::hours(1);  // a pass at its slowest: 1 MiB a second
+  open();
+  const std::string first = random_bytes(200 * kKiB, 21), second = random_bytes(900 * kKiB, 22);
+  ASSERT_TRUE(put("/first", first) && put("/second", second));
+  store_->flush();
+  close();
+  // As after a kill in the middle of a pass.
+  uint64_t pass[4] = {128, static_cast<uint64_t>(std::time(nullptr)), 77, 0};
+  {
+    CacheStats stats;
+    Index::Options options;
+    options.path = options_.path + "/index";
+    options.stats = &stats;
+    const auto index = Index::open(options);
+    ASSERT_TRUE(index);
+    (*index)->start();
+    (*index)->apply({{Table::kMeta, "scrub", std::string(reinterpret_cast<char*>(pass), sizeof(pass))}});
+  }
+  open();
+  EXPECT_TRUE(eventually([&] { return store_->stats().scrub_passes == 1; }));
+  uint64_t behind = 0;
+  for (const auto& body : {first, second})
+    if (std::stoul(sha256(bytes_of(body)).hex().substr(0, 2), nullptr, 16) >= 128) behind += body.size();
+  EXPECT_EQ(store_->stats().scrubbed_bytes, behind);
+  EXPECT_GT(store_->stats().scrub_ended_at, 77u);
+}
+
+}  // namespace
+}  // namespace entrepot::cache
