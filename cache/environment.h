@@ -39,9 +39,7 @@ class Environment {
                                                    CacheStats& stats);
   ~Environment();
   bool sound() const noexcept { return sound_; }
-  // What the file takes, and what it may take at most: a write beyond fails with MDB_MAP_FULL.
-  uint64_t used_bytes() noexcept;
-  uint64_t map_size_bytes() const noexcept { return map_size_bytes_; }
+  uint64_t used_bytes() noexcept;  // what the file takes
 
   // The payload under a key; damaged ones are counted and count as absent.
   std::optional<std::string> get(Table table, std::string_view key);
@@ -52,11 +50,12 @@ class Environment {
   };
   std::vector<Record> sample(Table table, std::string_view from, size_t count);
 
-  // An empty payload erases.
+  // One commit; an empty payload erases. Returns LMDB's code: MDB_MAP_FULL where the file would outgrow its
+  // map, MDB_CORRUPTED where a page does not fit.
   using Batch = std::map<std::pair<Table, std::string>, std::optional<std::string>>;
   // All in one commit. Returns LMDB's code.
   int write(const Batch& batch);
-  // A commit that changes no record. What a commit frees can be used two commits later, not one.
+  // A commit that changes no record: what a commit frees can be used two commits later, not one.
   int write_nothing();
   static Error error_of(int code) noexcept;  // of such a code
   void free_dead_readers();  // whose processes were killed: they would keep old pages from being used

@@ -85,8 +85,8 @@ class Index {
 
   explicit Index(Options options)
       : options_(std::move(options)),
-        map_size_bytes_(options_.map_size_bytes),
-        crash_note_(options_.path + "/crashes") {}
+        crash_note_(options_.path + "/crashes"),
+        map_size_bytes_(options_.map_size_bytes) {}
   Result<void> set_aside();
   template <typename Read>
   auto read(Read what) -> decltype(what(std::declval<Environment&>()));
@@ -104,11 +104,11 @@ class Index {
 
   Options options_;
 
+  CrashNote crash_note_;
   std::shared_mutex environment_mutex_;       // readers share it; who replaces the environment excludes them
   std::unique_ptr<Environment> environment_;  // null: it cannot be opened now. Changed by the writer only
   uint64_t map_size_bytes_;                   // the writer's
   bool told_size_ = false, told_full_ = false;
-  CrashNote crash_note_;
   std::chrono::steady_clock::time_point looked_after_;
 
   mutable std::mutex mutex_;
