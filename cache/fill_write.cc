@@ -117,11 +117,12 @@ Result<void> Fill::write(uint64_t offset, std::span<const std::byte> bytes) noex
   return {};
 }
 
-// True for one caller each time that another `checkpoint_bytes` have come.
+// True for one caller each time that another `checkpoint_bytes` have come, and not all.
 bool Fill::State::takes_checkpoint() noexcept {
   const uint64_t arrived = growing->arrived_bytes();
   uint64_t due = checkpoint_at.load();
-  return arrived >= due && checkpoint_at.compare_exchange_strong(due, arrived + options.checkpoint_bytes);
+  return arrived >= due && arrived < growing->length_bytes() &&
+         checkpoint_at.compare_exchange_strong(due, arrived + options.checkpoint_bytes);
 }
 
 Result<void> Fill::State::hold_for_write(uint64_t end) noexcept {
