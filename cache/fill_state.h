@@ -58,6 +58,7 @@ struct Fill::State {
   void store_memory(const Digest& digest) noexcept;
   void store_file(const Digest& digest) noexcept;
   bool make_durable(const Digest& digest) noexcept;
+  const Name& name_to_store() const noexcept;
   void quarantine() noexcept;
   std::string label() const { return name.space + " " + name.text; }
 
@@ -71,6 +72,8 @@ struct Fill::State {
   Room room;
   std::mutex storage_mutex;  // held by who writes into a blob in memory, moves it to a file, or saves it
   std::atomic<FillPhase> phase{FillPhase::kHead};
+  mutable std::mutex naming_mutex;    // held by who tells the store of `name`. Before records and index
+  std::atomic<bool> disowned{false};  // set under naming_mutex; for good
 
   // Written before kBody (or with `mutex` held), constant after: readers in kBody and kComplete need no lock.
   FillHead head;

@@ -16,7 +16,6 @@ namespace {
 
 constexpr const char* kTableNames[kTables] = {"names",  "responses", "blobs", "groups",
                                               "grants", "tags",      "meta"};
-constexpr uint32_t kFormatVersion = 1;
 constexpr std::string_view kVersionKey = "format";
 
 MDB_val val(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }

@@ -23,12 +23,14 @@
 #include <vector>
 
 #include "cache/cache.h"
+#include "cache/index_page.h"
 #include "cache/result.h"
 
 namespace entrepot::cache {
 
 enum class Table : uint8_t { kNames, kResponses, kBlobs, kGroups, kGrants, kTags, kMeta };
 inline constexpr size_t kTables = 7;
+inline constexpr uint32_t kFormatVersion = 1;  // of the record `format` in kMeta
 
 class Index {
  public:
@@ -65,6 +67,8 @@ class Index {
     std::string key, payload;
   };
   std::vector<Sample> sample(Table table, std::string_view from, size_t count);
+  // A page of what is committed, in order (index_page.h).
+  IndexPage page(Table table, std::string_view prefix, std::string_view after);
 
  private:
   using Batch = std::map<std::pair<Table, std::string>, std::optional<std::string>>;
