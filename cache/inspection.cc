@@ -67,6 +67,7 @@ struct Inspection::Environment {
     MDB_stat stat{};
     mdb_env_info(env, &info);
     mdb_env_stat(env, &stat);
+    mdb_reader_check(env, nullptr);  // a reader that was killed would keep the writer's old pages for ever
     // Cut short: a read beyond its end would be a SIGBUS. A writer may have made it longer since.
     if (::stat((path + "/data.mdb").c_str(), &st) != 0) return error_of(errno);
     if (static_cast<uint64_t>(st.st_size) < (info.me_last_pgno + 1) * stat.ms_psize) return Error::kCorrupt;

@@ -73,8 +73,7 @@ std::string counted(const Amount& amount, const char* of) {
 
 int print_stat(const CacheArguments& arguments, Store store) {
   const std::string& path = store->path();
-  auto holder = cache::holder_of(path);
-  if (!holder && connect_to_holder(path).is_open()) holder = 0;  // seen by its socket alone
+  const auto holder = find_holder(path);
   const Counted in(*store);
   const Amount quarantine = files_below(path + "/quarantine"), index = files_below(path + "/index");
   struct statvfs disk {};

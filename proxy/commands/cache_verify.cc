@@ -5,6 +5,7 @@
 #include "proxy/commands/cache_command.h"
 #include "proxy/commands/output.h"
 #include "proxy/commands/store_change.h"
+#include "proxy/commands/store_control.h"
 
 namespace entrepot::commands {
 
@@ -72,7 +73,7 @@ int verify_store(const CacheArguments& arguments, Store store) {
   std::vector<Json> requests;
   cache::VerificationOptions options;
   options.quick = arguments.quick;
-  options.held = cache::holder_of(path).has_value();
+  options.held = find_holder(path).has_value();
   options.on_read = [&](uint64_t bytes) { progress.at(bytes); };
   options.on_finding = [&](const Finding& finding) {
     progress.clear();

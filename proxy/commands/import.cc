@@ -66,6 +66,8 @@ class Importer {
       ++known_blobs_;
       return "";
     }
+    if (size_bytes > cache_.options().max_size_bytes)
+      return refuse("blob " + digest->str(), "it is larger than the store may be");
     const auto fill = cache_.fill_unnamed();
     if (auto begun = fill->set_head({"", size_bytes, *digest, ""}); !begun) return no_room(begun.error());
     uint64_t offset = 0;

@@ -2,7 +2,6 @@
 
 #include <limits>
 
-#include "cache/inspection.h"
 #include "proxy/commands/import.h"
 #include "proxy/commands/store_control.h"
 
@@ -85,7 +84,7 @@ std::unique_ptr<StoreHolder> StoreHolder::find(const std::string& path, std::str
   if (opened) return std::make_unique<HeldHere>(std::move(*opened));
   error = "cannot open the store " + path + ": " + std::string(to_string(opened.error()));
   if (opened.error() == Error::kBusy) {
-    const auto holder = cache::holder_of(path);
+    const auto holder = find_holder(path);
     error = path + " is held by " +
             (holder && *holder > 0 ? "process " + std::to_string(*holder) : "another process") +
             ", which does not answer on " + path +

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "cache/inspection.h"
 #include "proxy/commands/store_change.h"
 
 namespace entrepot::commands {
@@ -60,6 +61,11 @@ Control connect_to_holder(const std::string& path) {
   Control control(make_socket());
   if (address.folder() < 0 || ::connect(control.fd(), address.get(), Address::size()) != 0) control.close();
   return control;
+}
+
+std::optional<pid_t> find_holder(const std::string& path) {
+  const auto holder = cache::holder_of(path);
+  return holder || !connect_to_holder(path).is_open() ? holder : std::optional<pid_t>(0);
 }
 
 struct StoreControl::Server {

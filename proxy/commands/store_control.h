@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "cache/cache.h"
@@ -29,6 +30,9 @@ class StoreControl {
 
 // A connection to the process that holds the store of a directory; not open where none answers.
 Control connect_to_holder(const std::string& path);
+
+// The process that holds the store, as the kernel or its socket tells: 0 where its number cannot be seen.
+std::optional<pid_t> find_holder(const std::string& path);
 
 bool send_json(const Control& control, Control::Kind kind, const Json& object,
                const std::vector<int>& fds = {});

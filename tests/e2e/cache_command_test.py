@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import tarfile
+import tempfile
 import threading
 import time
 
@@ -382,6 +383,25 @@ def test_the_socket_is_the_owners_alone_and_goes_with_the_edge(things):
     assert run("rm", store_of(things), SPACE, "--prefix", "", expect=1).stdout == "0 names forgotten\n"
     things.stop(signal.SIGQUIT)
     assert not os.path.exists(control)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that everybody may pass through."""
+    with tempfile.TemporaryDirectory(prefix="entrepot-cache-") as folder:
+        os.chmod(folder, 0o755)
+        yield folder
+
+
+def test_what_root_imports_is_the_owners(archive, open_folder):
+    owner = 65534 if os.geteuid() == 0 else os.geteuid()
+    store = os.path.join(open_folder, "cache")
+    os.mkdir(store, 0o700)
+    os.chown(store, owner, -1)
+    run("import", store, archive)
+    found = [os.path.join(folder, name) for folder, folders, files in os.walk(store) for name in folders + files]
+    assert len(found) > 256 and {os.stat(path).st_uid for path in found} == {owner}
+    assert lines("stat", store)[0]["blobs"] == 3
 
 
 def test_errors_name_what_was_expected(tmp_path):
