@@ -15,9 +15,9 @@ constexpr std::string_view kHashed = "\xFF";
 
 std::string_view view(const MDB_val& v) { return {static_cast<const char*>(v.mv_data), v.mv_size}; }
 
-bool seek(MDB_cursor* cursor, std::string_view at, MDB_val& key, MDB_val& value) {
+int seek(MDB_cursor* cursor, std::string_view at, MDB_val& key, MDB_val& value) {
   key = {at.size(), const_cast<char*>(at.data())};
-  return mdb_cursor_get(cursor, &key, &value, at.empty() ? MDB_FIRST : MDB_SET_RANGE) == 0;
+  return mdb_cursor_get(cursor, &key, &value, at.empty() ? MDB_FIRST : MDB_SET_RANGE);
 }
 
 }  // namespace
@@ -25,18 +25,20 @@ bool seek(MDB_cursor* cursor, std::string_view at, MDB_val& key, MDB_val& value)
 IndexPage read_page(MDB_txn* txn, MDB_dbi table, std::string_view prefix, std::string_view after) {
   IndexPage page;
   MDB_cursor* opened = nullptr;
-  if (mdb_cursor_open(txn, table, &opened) != 0) return page;
+  if (!txn || mdb_cursor_open(txn, table, &opened) != 0) {
+    page.damaged.emplace_back();
+    return page;
+  }
   const std::unique_ptr<MDB_cursor, decltype(&mdb_cursor_close)> cursor(opened, mdb_cursor_close);
   MDB_val k{}, v{};
-  bool found = seek(cursor.get(), after.empty() ? prefix : after, k, v);
-  if (found && !after.empty() && view(k) == after)
-    found = mdb_cursor_get(cursor.get(), &k, &v, MDB_NEXT) == 0;
+  int code = seek(cursor.get(), after.empty() ? prefix : after, k, v);
+  if (code == 0 && !after.empty() && view(k) == after) code = mdb_cursor_get(cursor.get(), &k, &v, MDB_NEXT);
   size_t bytes = 0;
-  for (size_t looks = 0; found; ++looks) {
+  for (size_t looks = 0; code == 0; ++looks) {
     const std::string_view stored = view(k), value = view(v);
     const bool hashed = stored.starts_with(kHashed);
     if (!hashed && !stored.starts_with(prefix)) {  // behind those that begin so: the hashed ones are left
-      found = seek(cursor.get(), kHashed, k, v);
+      code = seek(cursor.get(), kHashed, k, v);
       continue;
     }
     if (looks == kLooks || bytes > kPageBytes) {
@@ -52,17 +54,17 @@ IndexPage read_page(MDB_txn* txn, MDB_dbi table, std::string_view prefix, std::s
       page.records.push_back({std::string(key), std::string(*payload)});
       bytes += value.size();
     }
-    found = mdb_cursor_get(cursor.get(), &k, &v, MDB_NEXT) == 0;
+    code = mdb_cursor_get(cursor.get(), &k, &v, MDB_NEXT);
   }
+  if (code != MDB_NOTFOUND) page.damaged.emplace_back();
   return page;
 }
 
 IndexPage Index::page(Table table, std::string_view prefix, std::string_view after) {
   std::shared_lock map(map_mutex_);
   MDB_txn* const txn = begin_read();
-  if (!txn) return {};
   IndexPage page = read_page(txn, tables_[static_cast<size_t>(table)], prefix, after);
-  end_read(txn);
+  if (txn) end_read(txn);
   return page;
 }
 

@@ -16,13 +16,13 @@ struct IndexPage {
     std::string payload;
   };
   std::vector<Record> records;       // in the order of their stored keys: hashed ones come last
-  std::vector<std::string> damaged;  // stored keys of records whose checksum is wrong
+  std::vector<std::string> damaged;  // stored keys of wrong checksums; an empty one: the rest is unreadable
   std::string last;                  // the next page begins after this stored key
   bool at_end = true;
 };
 
 // The records whose keys begin with `prefix` and whose stored keys follow `after` (empty: from the start), as
-// many as a few hundred looks find. A table that cannot be read is at its end. REQUIRES: `txn` is active.
+// many as a few hundred looks find. `txn`: active; null where none could be begun.
 IndexPage read_page(MDB_txn* txn, MDB_dbi table, std::string_view prefix, std::string_view after);
 
 }  // namespace entrepot::cache

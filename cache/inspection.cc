@@ -111,8 +111,8 @@ struct Inspection::Environment {
 
   IndexPage page(Table table, const std::string& prefix, const std::string& after) {
     const auto in = tables[static_cast<size_t>(table)];
-    if (!in || !begin()) return {};
-    IndexPage page = read_page(txn, *in, prefix, after);
+    if (!in) return {};
+    IndexPage page = read_page(begin() ? txn : nullptr, *in, prefix, after);
     mdb_txn_reset(txn);
     return page;
   }

@@ -57,9 +57,9 @@ int remove_from(const CacheArguments& arguments) {
   if (arguments.json) {
     print_json({{"forgotten", forgotten}, {"removed", removed}, {"missing", std::move(missing)}});
   } else if (arguments.digests.empty()) {
-    std::cout << forgotten << " names forgotten\n";
+    std::cout << counted(forgotten, "name") << " forgotten\n";
   } else {
-    std::cout << removed << " blobs removed\n";
+    std::cout << counted(removed, "blob") << " removed\n";
   }
   return all ? kGood : kFindings;
 }
@@ -87,11 +87,11 @@ int import_into(const CacheArguments& arguments, int fd) {
   if (arguments.json) {
     print_json({{"imported", done}});
   } else if (done.contains("blobs")) {
-    std::cout << number_of(done, "blobs") << " blobs (" << readable_size(number_of(done, "bytes")) << ") and "
-              << number_of(done, "names") << " names entered, " << number_of(done, "known_blobs") << " and "
-              << number_of(done, "known_names") << " were there, " << number_of(done, "refused")
-              << " refused";
-    if (arguments.grants) std::cout << "; " << number_of(done, "grants") << " grants";
+    std::cout << counted(number_of(done, "blobs"), "blob") << " (" << readable_size(number_of(done, "bytes"))
+              << ") and " << counted(number_of(done, "names"), "name") << " entered, "
+              << number_of(done, "known_blobs") << " and " << number_of(done, "known_names")
+              << " were there, " << number_of(done, "refused") << " refused";
+    if (arguments.grants) std::cout << "; " << counted(number_of(done, "grants"), "grant");
     std::cout << "\n";
   }
   if (const std::string why = text_of(done, "error"); !why.empty())

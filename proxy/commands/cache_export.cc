@@ -160,8 +160,8 @@ int export_store(const CacheArguments& arguments, Store store, int fd) {
   if (error.empty() && ::fsync(fd) != 0 && errno != EINVAL && errno != EROFS) error = std::strerror(errno);
   if (!error.empty())
     return could_not("export to " + arguments.operands[0] + ", which is not whole: " + error);
-  std::cerr << exporter.blobs() << " blobs (" << readable_size(exporter.bytes()) << ") and "
-            << exporter.names() << " names written\n";
+  std::cerr << counted(exporter.blobs(), "blob") << " (" << readable_size(exporter.bytes()) << ") and "
+            << counted(exporter.names(), "name") << " written\n";
   return exporter.rotten() == 0 ? kGood : kFindings;
 }
 

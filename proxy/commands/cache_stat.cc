@@ -65,8 +65,8 @@ void line(const std::string& name, const std::string& text) {
   std::cout << name << std::string(name.size() < 12 ? 12 - name.size() : 1, ' ') << text << "\n";
 }
 
-std::string counted(const Amount& amount, const char* of) {
-  return std::to_string(amount.count) + of + " (" + readable_size(amount.bytes) + ")";
+std::string with_size(const std::string& what, const Amount& amount) {
+  return what + " (" + readable_size(amount.bytes) + ")";
 }
 
 }  // namespace
@@ -120,18 +120,20 @@ int print_stat(const CacheArguments& arguments, Store store) {
   }
   line("state", state);
   line("format", std::to_string(store->format_version()));
-  line("blobs", counted(in.all(), "") + ": " + counted(in.whole, " files") + ", " +
-                    counted(in.in_index, " in the index") + ", " + counted(in.partial, " partial"));
+  line("blobs", with_size(std::to_string(in.all().count), in.all()) + ": " +
+                    with_size(counted(in.whole.count, "file"), in.whole) + ", " +
+                    with_size(std::to_string(in.in_index.count) + " in the index", in.in_index) + ", " +
+                    with_size(std::to_string(in.partial.count) + " partial", in.partial));
   line("names",
        std::to_string(in.names) + ", " + std::to_string(in.dangling) + " of them without their bytes");
   if (in.damaged > 0)
     line("damaged", std::to_string(in.damaged) + " records of the index; they count as absent");
   if (asked) line("asked for", readable_time(60l * in.oldest) + " to " + readable_time(60l * in.newest));
   line("index", readable_size(index.bytes));
-  line("quarantine", counted(quarantine, " files"));
+  line("quarantine", with_size(counted(quarantine.count, "file"), quarantine));
   line("free", readable_size(free) + " of " + readable_size(size));
   for (const auto& [space, amount] : in.spaces)
-    line("space", printable(space) + "  " + counted(amount, " names"));
+    line("space", printable(space) + "  " + with_size(counted(amount.count, "name"), amount));
   return kGood;
 }
 

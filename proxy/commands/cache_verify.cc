@@ -99,9 +99,9 @@ int verify_store(const CacheArguments& arguments, Store store) {
                   {"findings", totals.findings},
                   {"repaired", mended}}}});
   } else {
-    std::cout << totals.blobs << " blobs, " << readable_size(totals.bytes_read) << " read, " << totals.names
-              << " names: "
-              << (totals.findings == 0 ? "nothing wrong" : std::to_string(totals.findings) + " findings");
+    std::cout << counted(totals.blobs, "blob") << ", " << readable_size(totals.bytes_read) << " read, "
+              << counted(totals.names, "name")
+              << " names: " << (totals.findings == 0 ? "nothing wrong" : counted(totals.findings, "finding"));
     if (arguments.repair) std::cout << ", " << mended << " repaired";
     std::cout << "\n";
   }

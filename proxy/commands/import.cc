@@ -101,7 +101,7 @@ class Importer {
   void take_name(std::string_view key, std::string_view payload) {
     const size_t nul = key.find('\0');
     const auto response = cache::ResponseRecord::decode(payload);
-    if (nul == std::string_view::npos || !response || response->blob.provisional()) {
+    if (nul == std::string_view::npos || nul == 0 || !response || response->blob.provisional()) {
       refuse("a name", "it is malformed");
       return;
     }

@@ -21,6 +21,10 @@ std::string readable_size(uint64_t bytes) {
   return text;
 }
 
+std::string counted(uint64_t count, const char* one) {
+  return std::to_string(count) + " " + one + (count == 1 ? "" : "s");
+}
+
 std::string readable_span(int64_t seconds) {
   if (seconds < 120) return std::to_string(seconds) + " s";
   if (seconds < 7200) return std::to_string(seconds / 60) + " min";

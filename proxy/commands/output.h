@@ -15,6 +15,7 @@ using Json = nlohmann::ordered_json;
 enum Exit : int { kGood = 0, kFindings = 1, kCouldNot = 2 };
 
 std::string readable_size(uint64_t bytes);                   // "0 B", "1.5 KiB", "35.2 GiB"
+std::string counted(uint64_t count, const char* one);        // "1 name", "2 names"
 std::string readable_span(int64_t seconds);                  // "12 s", "3 min", "5 h", "8 d"
 std::string readable_time(std::time_t when);                 // "2026-11-25 00:12:03Z"
 std::string printable(std::string_view text);                // control characters as \xNN

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <list>
 #include <mutex>
 #include <thread>
@@ -92,7 +93,10 @@ struct StoreControl::Server {
       if (::poll(ready, 2, -1) < 0) continue;
       if (ready[1].revents != 0) return;
       const int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-      if (fd >= 0) take(Control(fd));
+      if (fd >= 0)
+        take(Control(fd));
+      else
+        ::poll(ready + 1, 1, 100);  // no descriptor left: who asked stays in the queue
     }
   }
 

@@ -159,7 +159,7 @@ def test_verify_finds_a_rotten_blob_and_repair_has_it_fetched_again(filled, orig
     assert finding["digest"] == "sha256:" + thing.sha256 and "chunk 16" in finding["detail"]
     assert (sums["verified"]["findings"], sums["verified"]["repaired"]) == (1, 0)
     assert os.path.exists(blob_file(edge, thing)), "without --repair nothing is changed"
-    assert "1 findings, 1 repaired" in run("verify", store_of(edge), "--repair", expect=1).stdout
+    assert "1 finding, 1 repaired" in run("verify", store_of(edge), "--repair", expect=1).stdout
     assert not os.path.exists(blob_file(edge, thing))
     assert len(os.listdir(os.path.join(store_of(edge), "quarantine"))) == 1
     if not running:
@@ -195,7 +195,7 @@ def test_a_removed_name_is_asked_for_again_on_all_workers(filled, origin):
     assert set(from_all_workers(edge, "/a/middle")) == {made["/a/middle"].data}
     new = origin.add("/a/middle", size=200 * KIB, seed=99, etag='"v2"')
     assert origin.requests == []
-    assert run("rm", store_of(edge), SPACE, "/a/middle").stdout == "1 names forgotten\n"
+    assert run("rm", store_of(edge), SPACE, "/a/middle").stdout == "1 name forgotten\n"
     assert set(from_all_workers(edge, "/a/middle")) == {new.data}
     assert len(origin.gets("/a/middle")) == 1
     assert edge.fetch("/b/large").body == made["/b/large"].data and len(origin.requests) == 1
@@ -209,7 +209,7 @@ def test_a_fill_in_flight_of_a_removed_name_does_not_bring_the_old_bytes_back(th
     stream = client.get("/thing")
     client.wait_bytes(stream, MIB)
     new = origin.add("/thing", size=2 * MIB, seed=6, etag='"v2"')
-    assert run("rm", store_of(things), SPACE, "/thing").stdout == "1 names forgotten\n"
+    assert run("rm", store_of(things), SPACE, "/thing").stdout == "1 name forgotten\n"
     assert things.fetch("/thing").body == new.data
     go_on.set()
     assert client.wait_end(stream) == old.data, "who reads it goes on"
@@ -238,7 +238,7 @@ def test_a_removed_blob_is_gone_from_the_disk_and_its_name_brings_it_again(fille
     edge, made = filled
     digest = "sha256:" + made["/b/large"].sha256
     assert set(from_all_workers(edge, "/b/large", 8)) == {made["/b/large"].data}
-    assert run("rm", store_of(edge), "--digest", digest).stdout == "1 blobs removed\n"
+    assert run("rm", store_of(edge), "--digest", digest).stdout == "1 blob removed\n"
     assert not os.path.exists(blob_file(edge, made["/b/large"]))
     assert lines("ls", store_of(edge), SPACE, "/b/")[0]["state"] == "gone"
     assert lines("verify", store_of(edge))[-1]["verified"]["dangling_names"] == 1
