@@ -100,8 +100,8 @@ int verify_store(const CacheArguments& arguments, Store store) {
                   {"repaired", mended}}}});
   } else {
     std::cout << counted(totals.blobs, "blob") << ", " << readable_size(totals.bytes_read) << " read, "
-              << counted(totals.names, "name")
-              << " names: " << (totals.findings == 0 ? "nothing wrong" : counted(totals.findings, "finding"));
+              << counted(totals.names, "name") << ": "
+              << (totals.findings == 0 ? "nothing wrong" : counted(totals.findings, "finding"));
     if (arguments.repair) std::cout << ", " << mended << " repaired";
     std::cout << "\n";
   }
