@@ -46,6 +46,7 @@ struct CacheOptions {
 struct Name {
   std::string space;  // a repository or a plain zone: names of different spaces never meet
   std::string text;
+  bool is_none() const noexcept { return space.empty() && text.empty(); }
 };
 
 // What the index says of a name.
@@ -113,6 +114,16 @@ class Cache {
   virtual void put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest) = 0;
   // Forgets a name (its blob is left to eviction).
   virtual void erase(const Name& name) = 0;
+  // What an operator has removed. A name is forgotten as by erase(), and a fill of it that runs stores its
+  // bytes under no name: who reads it goes on, who asks from now on asks upstream. False: there was neither.
+  virtual bool forget(const Name& name) = 0;
+  // The same for all names of a space whose texts begin with `prefix`. Returns how many. [disk]
+  virtual uint64_t forget_all(const std::string& space, const std::string& prefix) = 0;
+  // Removes a complete blob's bytes at once, durably; names that point at it stay, and must bring that digest
+  // again. False: it was not there. [disk]
+  virtual bool remove(const Digest& sha256) = 0;
+  // A Fill that brings a blob in under no name, for names to point at later (an import). Nobody joins it.
+  virtual std::shared_ptr<Fill> fill_unnamed() = 0;
   // This blob proved rotten (kCorrupt) or cannot be read (kIo): hide it, move its file to quarantine. Readers
   // that have it open fail on their own.
   virtual void quarantine(const Blob& blob, Error why) = 0;

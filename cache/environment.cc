@@ -17,8 +17,7 @@ namespace {
 
 constexpr const char* kTableNames[kTables] = {"responses", "blobs", "groups", "grants", "meta"};
 constexpr const char* kFormerTables[] = {"names", "tags"};  // of version 1; nothing ever stood in them
-constexpr uint32_t kFormatVersion = 2;
-constexpr uint64_t kReserveBytes = 16 << 20;  // of the map, for an upgrade
+constexpr uint64_t kReserveBytes = 16 << 20;                // of the map, for an upgrade
 constexpr std::string_view kVersionKey = "format";
 
 MDB_val val(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }
@@ -240,6 +239,15 @@ std::vector<Environment::Record> Environment::sample(Table table, std::string_vi
   }
   end_read(txn);
   return out;
+}
+
+IndexPage Environment::page(Table table, std::string_view prefix, std::string_view after) {
+  MDB_txn* const txn = begin_read();
+  if (!txn) return {};
+  IndexPage page = read_page(txn, dbi(table), prefix, after);
+  if (page.unreadable) sound_ = false;
+  end_read(txn);
+  return page;
 }
 
 MDB_txn* Environment::begin_read() {

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "cache/cache.h"
+#include "cache/index_page.h"
 #include "cache/lmdb_pages.h"
 #include "cache/result.h"
 
@@ -27,6 +28,7 @@ namespace entrepot::cache {
 
 enum class Table : uint8_t { kResponses, kBlobs, kGroups, kGrants, kMeta };
 inline constexpr size_t kTables = 5;
+inline constexpr uint32_t kFormatVersion = 2;  // of the record `format` in kMeta
 // In `meta` from the first commit on, until somebody has entered the blobs that are there already.
 inline constexpr std::string_view kRebuildKey = "rebuild";
 inline constexpr std::string_view kTotalsKey = "totals";
@@ -49,11 +51,11 @@ class Environment {
     std::string key, payload;
   };
   std::vector<Record> sample(Table table, std::string_view from, size_t count);
+  IndexPage page(Table table, std::string_view prefix, std::string_view after);
 
   // One commit; an empty payload erases. Returns LMDB's code: MDB_MAP_FULL where the file would outgrow its
   // map, MDB_CORRUPTED where a page does not fit.
   using Batch = std::map<std::pair<Table, std::string>, std::optional<std::string>>;
-  // All in one commit. Returns LMDB's code.
   int write(const Batch& batch);
   // A commit that changes no record: what a commit frees can be used two commits later, not one.
   int write_nothing();

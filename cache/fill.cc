@@ -233,6 +233,18 @@ Fill::State::Remains Fill::State::remains_after(Error error) noexcept {
   }
 }
 
+void Fill::disown() noexcept {
+  const std::lock_guard lock(state_->naming_mutex);
+  state_->disowned.store(true, std::memory_order_release);
+}
+
+bool Fill::disowned() const noexcept { return state_->disowned.load(std::memory_order_acquire); }
+
+void Fill::unless_disowned(const std::function<void()>& act) const {
+  const std::lock_guard lock(state_->naming_mutex);
+  if (!disowned()) act();
+}
+
 void Fill::on_settled(std::function<void()> hook) {
   {
     const std::lock_guard lock(state_->mutex);

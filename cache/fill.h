@@ -160,6 +160,15 @@ class Fill final : public std::enable_shared_from_this<Fill> {
   void merge(std::shared_ptr<Blob> stored) noexcept;
   void fail(Error error, std::string reason) noexcept;
 
+  // The name was removed while we bring its bytes: readers go on, nobody joins any more, and what is stored
+  // from now on stands under no name. Once this has returned the store is told nothing of our name again.
+  // Thread-safe.
+  void disown() noexcept;
+  bool disowned() const noexcept;
+  // Runs `act`, which tells the store something of our name, unless the fill is disowned; disown() waits for
+  // it. `act` calls nothing of this Fill.
+  void unless_disowned(const std::function<void()>& act) const;
+
   // Calls `hook` once, with no lock held, when nobody can join this Fill any more: it failed, passed, was
   // merged into a stored blob, its blob stands in the index (or storing it failed), or it is being destroyed.
   // For FillTable.

@@ -70,12 +70,19 @@ Result<Digest> Fill::State::verify() noexcept {
   return digest;
 }
 
+// REQUIRES: naming_mutex.
+const Name& Fill::State::name_to_store() const noexcept {
+  static const Name none;
+  return disowned.load(std::memory_order_relaxed) ? none : name;
+}
+
 void Fill::State::store_blob(const Digest& digest) noexcept {
   if (store.find_complete(digest)) {
     if (!path.empty()) unlink_file(path);
     path.clear();
     forget_saved();
-    store.store_alias(name, head.metadata, digest, room.take(UINT64_MAX));
+    const std::lock_guard lock(naming_mutex);
+    store.store_alias(name_to_store(), head.metadata, digest, room.take(UINT64_MAX));
   } else if (growing->in_memory()) {
     store_memory(digest);
   } else {
@@ -87,7 +94,8 @@ void Fill::State::store_blob(const Digest& digest) noexcept {
 void Fill::State::store_memory(const Digest& digest) noexcept {
   const auto bytes = growing->inline_bytes();
   std::string copy(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  store.store_inline(name, head.metadata, digest, std::move(copy), room.take(bytes.size()));
+  const std::lock_guard lock(naming_mutex);
+  store.store_inline(name_to_store(), head.metadata, digest, std::move(copy), room.take(bytes.size()));
 }
 
 void Fill::State::store_file(const Digest& digest) noexcept {
@@ -102,7 +110,8 @@ void Fill::State::store_file(const Digest& digest) noexcept {
   // Part of the room may have gone to what was saved meanwhile; it has just come back.
   const uint64_t length = growing->length_bytes();
   (void)room.hold(length).has_value();
-  store.store_file(name, head.metadata, digest, length, room.take(length));
+  const std::lock_guard lock(naming_mutex);
+  store.store_file(name_to_store(), head.metadata, digest, length, room.take(length));
 }
 
 // False: the file may not be stored; it is at `path`.
@@ -169,6 +178,8 @@ void Fill::persist_partial() noexcept {
     (void)state.store.write_failed(synced.error(), 0);
     return;
   }
+  const std::lock_guard naming(state.naming_mutex);
+  if (state.disowned) return;  // a partial blob is nothing without its name
   const uint64_t taken = state.room.take(state.unsaved(present_bytes(partial)));
   state.saved_bytes += taken;
   state.store.store_partial(state.name, state.head.metadata, partial, taken);

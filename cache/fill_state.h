@@ -61,6 +61,7 @@ struct Fill::State {
   void store_memory(const Digest& digest) noexcept;
   void store_file(const Digest& digest) noexcept;
   bool make_durable(const Digest& digest) noexcept;
+  const Name& name_to_store() const noexcept;
   void quarantine() noexcept;
   std::string label() const { return name.space + " " + name.text; }
 
@@ -76,6 +77,8 @@ struct Fill::State {
   std::atomic<uint64_t> saved_bytes{0};    // counted by the store already, not to be reserved
   std::atomic<uint64_t> checkpoint_at{0};  // arrived bytes at which it saves itself
   std::atomic<FillPhase> phase{FillPhase::kHead};
+  mutable std::mutex naming_mutex;    // held by who tells the store of `name`. Before records and index
+  std::atomic<bool> disowned{false};  // set under naming_mutex; for good
 
   // Written before kBody (or with `mutex` held), constant after: readers in kBody and kComplete need no lock.
   FillHead head;

@@ -53,8 +53,8 @@ class FillStore {
   // A complete blob with this SHA-256, if there is one, opened. [disk]
   virtual std::shared_ptr<Blob> find_complete(const Digest& sha256) = 0;
   // The file stands at blob_path(digest), synced, footer written: enters it in the index, and points the name
-  // at it. Also grants (space, digest). Visible to lookup() at once, durable with the next commit. `reserved`
-  // bytes become stored bytes.
+  // at it, unless that is_none(). Also grants (space, digest). Visible to lookup() at once, durable with the
+  // next commit. `reserved` bytes become stored bytes.
   virtual void store_file(const Name& name, const std::string& metadata, const Digest& sha256,
                           uint64_t length_bytes, uint64_t reserved) noexcept = 0;
   // The same for a small blob whose bytes live in the index.

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace entrepot::cache {
 
@@ -17,6 +18,7 @@ std::string digest_key(std::string_view space, const Digest& digest) {
 }
 
 bool joinable(const Fill& fill) {
+  if (fill.disowned()) return false;
   switch (fill.phase()) {
     case FillPhase::kHead:
     case FillPhase::kBody:
@@ -97,6 +99,28 @@ std::shared_ptr<Fill> FillTable::put_unless_joinable(const std::string& key,
     if (!join) entries_->put(key, fill);
   }
   return join ? running : nullptr;
+}
+
+size_t FillTable::disown(std::string_view space, std::string_view text) {
+  return disown_if([wanted = name_key(space, text)](std::string_view key) { return key == wanted; });
+}
+
+size_t FillTable::disown_all(std::string_view space, std::string_view prefix) {
+  return disown_if(
+      [wanted = name_key(space, prefix)](std::string_view key) { return key.starts_with(wanted); });
+}
+
+size_t FillTable::disown_if(const std::function<bool(std::string_view key)>& chosen) {
+  std::vector<std::shared_ptr<Fill>> found;
+  {
+    const std::lock_guard lock(entries_->mutex);
+    for (const auto& [key, entry] : entries_->by_key) {
+      if (!chosen(key)) continue;
+      if (auto fill = entry.fill.lock()) found.push_back(std::move(fill));
+    }
+  }
+  for (const auto& fill : found) fill->disown();
+  return found.size();
 }
 
 void FillTable::remove_when_settled(const std::shared_ptr<Entries>& entries, const std::string& key,

@@ -22,8 +22,8 @@ class FillTable {
   // The Fill of this name that can be joined, else what `make` gives (then `leader` is true). `make` runs
   // with no lock held and may wait for a disk; where two make one at once, one of the two is dropped unused.
   // A complete Fill can be joined until its blob stands in the index, so that no moment is left in which
-  // neither answers; a merged one as long as the one it was merged into. Failed, passed and settled ones
-  // cannot: they are replaced.
+  // neither answers; a merged one as long as the one it was merged into. Failed, passed, disowned and settled
+  // ones cannot: they are replaced.
   struct Claim {
     std::shared_ptr<Fill> fill;
     bool leader;
@@ -36,10 +36,15 @@ class FillTable {
   // does and returns null.
   std::shared_ptr<Fill> claim_digest(std::string_view space, const Digest& digest,
                                      const std::shared_ptr<Fill>& fill);
+  // Disowns the fill of this name, or those of all names of a space that begin with `prefix`, whether they
+  // can be joined or not. Returns how many.
+  size_t disown(std::string_view space, std::string_view text);
+  size_t disown_all(std::string_view space, std::string_view prefix);
   size_t size() const noexcept;  // entries, of both kinds
 
  private:
   struct Entries;
+  size_t disown_if(const std::function<bool(std::string_view key)>& chosen);
   std::shared_ptr<Fill> put_unless_joinable(const std::string& key, const std::shared_ptr<Fill>& fill);
   static void remove_when_settled(const std::shared_ptr<Entries>& entries, const std::string& key,
                                   const std::shared_ptr<Fill>& fill);

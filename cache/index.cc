@@ -105,6 +105,10 @@ std::vector<Index::Sample> Index::sample(Table table, std::string_view from, siz
   return read([&](Environment& environment) { return environment.sample(table, from, count); });
 }
 
+IndexPage Index::page(Table table, std::string_view prefix, std::string_view after) {
+  return read([&](Environment& environment) { return environment.page(table, prefix, after); });
+}
+
 std::vector<Index::Sample> Index::waiting(Table table) {
   std::lock_guard lock(mutex_);
   std::vector<Sample> out;

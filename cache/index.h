@@ -25,6 +25,7 @@
 #include "cache/cache.h"
 #include "cache/environment.h"
 #include "cache/fault_guard.h"
+#include "cache/index_page.h"
 #include "cache/result.h"
 
 namespace entrepot::cache {
@@ -71,6 +72,8 @@ class Index {
   // Up to `count` committed records from `from` on, from the table's start again at its end; see Environment.
   using Sample = Environment::Record;
   std::vector<Sample> sample(Table table, std::string_view from, size_t count);
+  // A page of what is committed, in order (index_page.h).
+  IndexPage page(Table table, std::string_view prefix, std::string_view after);
 
   // Opens the environment; one that is damaged goes to quarantine, and a new one takes its place.
   // REQUIRES: called by on_damage.

@@ -184,6 +184,25 @@ std::string group_key(const ProvisionalId& id, uint64_t group) {
   return key;
 }
 
+std::optional<PartialBlob> partial_blob(
+    const ProvisionalId& id, const BlobRecord& record,
+    const std::function<std::optional<std::string>(const std::string& key)>& group) {
+  if (record.state != BlobState::kPartial) return std::nullopt;
+  PartialBlob partial;
+  partial.id = id;
+  partial.length_bytes = record.length_bytes;
+  partial.validator = record.validator;
+  partial.expected_digest = record.expected_digest;
+  const uint64_t groups =
+      record.length_bytes == kUnknownLength ? 0 : (record.length_bytes + kGroupBytes - 1) / kGroupBytes;
+  for (uint64_t n = 0; n < groups; ++n) {
+    const auto payload = group(group_key(id, n));
+    if (const auto presence = payload ? decode_group(*payload) : std::nullopt)
+      partial.groups.emplace_back(n, *presence);
+  }
+  return partial;
+}
+
 std::string name_key(std::string_view space, std::string_view text) {
   std::string key(space);
   key.push_back('\0');
@@ -230,6 +249,14 @@ std::optional<std::string_view> unseal(std::string_view key, std::string_view va
   value.remove_prefix(key_size);
   if (checksum(key, value) != sum) return std::nullopt;
   return value;
+}
+
+std::string_view whole_key(std::string_view stored, std::string_view value) noexcept {
+  constexpr size_t kAt = sizeof(uint64_t) + sizeof(uint32_t);
+  uint32_t size = 0;
+  if (!stored.starts_with('\xFF') || value.size() < kAt) return stored;
+  std::memcpy(&size, value.data() + sizeof(uint64_t), sizeof(size));
+  return value.substr(kAt, size);
 }
 
 }  // namespace entrepot::cache

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,6 +52,11 @@ struct BlobRecord {
 std::string encode_group(const GroupPresence& group);
 std::optional<GroupPresence> decode_group(std::string_view bytes);
 std::string group_key(const ProvisionalId& id, uint64_t group);  // the number big-endian: in order
+// A partial blob by its record and its groups' payloads, which `group` finds by their keys. Empty: it is
+// none.
+std::optional<PartialBlob> partial_blob(
+    const ProvisionalId& id, const BlobRecord& record,
+    const std::function<std::optional<std::string>(const std::string& key)>& group);
 
 std::string name_key(std::string_view space, std::string_view text);  // space, NUL, text
 std::string grant_key(std::string_view space, const Digest& digest);
@@ -61,5 +67,7 @@ std::string stored_key(std::string_view key);  // the key, or 0xFF and its XXH3-
 std::string seal(std::string_view key, std::string_view payload);
 std::optional<std::string_view> unseal(std::string_view key,
                                        std::string_view value);  // empty: damaged, or another long key
+// The key that was sealed in, whole, of a value that stands under `stored`. Unchecked: unseal() checks it.
+std::string_view whole_key(std::string_view stored, std::string_view value) noexcept;
 
 }  // namespace entrepot::cache

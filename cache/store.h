@@ -5,6 +5,7 @@
 //   recovery.cc  start after a crash, a lost index, one that is damaged in use
 //   upkeep.cc    what a failing or full disk asks for
 //   scrub.cc     all blobs read again, now and then
+//   store_removal.cc  what an operator removes
 #pragma once
 
 #include <ctime>
@@ -42,6 +43,10 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
                                      const std::shared_ptr<Fill>& fill) override;
   void put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest) override;
   void erase(const Name& name) override;
+  bool forget(const Name& name) override;
+  uint64_t forget_all(const std::string& space, const std::string& prefix) override;
+  bool remove(const Digest& sha256) override;
+  std::shared_ptr<Fill> fill_unnamed() override;
   void quarantine(const Blob& blob, Error why) override;
   void touch(const Blob& blob) noexcept override;
   uint64_t generation(uint64_t name_hash) const noexcept override;

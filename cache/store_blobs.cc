@@ -103,20 +103,8 @@ std::shared_ptr<Blob> Store::open_partial_blob(const ProvisionalId& id) {
 }
 
 std::optional<PartialBlob> Store::load_partial(const ProvisionalId& id, const BlobRecord& record) {
-  if (record.state != BlobState::kPartial) return std::nullopt;
-  PartialBlob partial;
-  partial.id = id;
-  partial.length_bytes = record.length_bytes;
-  partial.validator = record.validator;
-  partial.expected_digest = record.expected_digest;
-  const uint64_t groups =
-      record.length_bytes == kUnknownLength ? 0 : (record.length_bytes + kGroupBytes - 1) / kGroupBytes;
-  for (uint64_t n = 0; n < groups; ++n) {
-    const auto payload = index_->get(Table::kGroups, group_key(id, n));
-    if (const auto group = payload ? decode_group(*payload) : std::nullopt)
-      partial.groups.emplace_back(n, *group);
-  }
-  return partial;
+  return partial_blob(id, record,
+                      [this](const std::string& key) { return index_->get(Table::kGroups, key); });
 }
 
 std::shared_ptr<Blob> Store::find_open(const BlobKey& blob) {

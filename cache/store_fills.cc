@@ -3,29 +3,16 @@
 
 #include <atomic>
 
+#include "cache/layout.h"
 #include "cache/store.h"
 
 namespace entrepot::cache {
 
-namespace {
-
-std::string hex(std::span<const uint8_t> bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (const uint8_t byte : bytes) out.append({kDigits[byte >> 4], kDigits[byte & 15]});
-  return out;
-}
-
-}  // namespace
-
 std::string Store::partial_path(const ProvisionalId& id) const {
-  return options_.path + "/partial/" + hex(id);
+  return cache::partial_path(options_.path, id);
 }
 
-std::string Store::blob_path(const Digest& sha256) const {
-  const std::string name = sha256.hex();
-  return options_.path + "/blobs/" + name.substr(0, 2) + "/" + name;
-}
+std::string Store::blob_path(const Digest& sha256) const { return cache::blob_path(options_.path, sha256); }
 
 std::string Store::quarantine_path() const {
   static std::atomic<uint64_t> number{0};
@@ -49,9 +36,11 @@ void Store::add_blob(const Name& name, const std::string& metadata, const Digest
   if (const auto before = blob_record(key)) delta.add(*before, -1);
   delta.add(record, 1);
   const std::string at = name_key(name.space, name.text);
-  std::vector<Index::Change> changes{{Table::kBlobs, key.key(), record.encode()},
-                                     {Table::kResponses, at, ResponseRecord{metadata, key}.encode()},
-                                     {Table::kGrants, grant_key(name.space, sha256), std::string()}};
+  std::vector<Index::Change> changes{{Table::kBlobs, key.key(), record.encode()}};
+  if (!name.is_none()) {
+    changes.push_back({Table::kResponses, at, ResponseRecord{metadata, key}.encode()});
+    changes.push_back({Table::kGrants, grant_key(name.space, sha256), std::string()});
+  }
   change(std::move(changes), delta);
   {
     std::lock_guard lock(open_mutex_);
@@ -81,10 +70,12 @@ void Store::store_inline(const Name& name, const std::string& metadata, const Di
 void Store::store_alias(const Name& name, const std::string& metadata, const Digest& sha256,
                         uint64_t reserved) noexcept {
   stats_.deduplicated.fetch_add(1, std::memory_order_relaxed);
-  ResponseRecord response{metadata, BlobKey::of(sha256)};
-  index_->apply({{Table::kResponses, name_key(name.space, name.text), response.encode()},
-                 {Table::kGrants, grant_key(name.space, sha256), std::string()}});
-  bump(name);
+  if (!name.is_none()) {
+    ResponseRecord response{metadata, BlobKey::of(sha256)};
+    index_->apply({{Table::kResponses, name_key(name.space, name.text), response.encode()},
+                   {Table::kGrants, grant_key(name.space, sha256), std::string()}});
+    bump(name);
+  }
   release(reserved);
 }
 

@@ -156,6 +156,7 @@ std::string usage(std::string_view version) {
   return "entrepot version: " + std::string(version) +
          "\n"
          "Usage: entrepot [-?hvVtTq] [-s signal] [-p prefix] [-c filename] [-g directives]\n"
+         "       entrepot cache stat|ls|verify|rm|export|import PATH ...\n"
          "       entrepot explain [-p prefix] [-c filename] [-H 'Accept: ...'] [--json] URL\n"
          "\n"
          "Options:\n"
@@ -174,7 +175,8 @@ std::string usage(std::string_view version) {
          ")\n"
          "  -g directives : set global directives out of configuration file\n"
          "\n"
-         "explain asks the running edge, through the conf's admin listener, what it makes of a URL.\n";
+         "explain asks the running edge, through the conf's admin listener, what it makes of a URL.\n"
+         "cache looks into a cache directory, and changes it: entrepot cache --help.\n";
 }
 
 }  // namespace entrepot

@@ -7,6 +7,9 @@
 //   kReopen                                       kReloaded
 //   kDrain                                        kReloadFailed text=why    the old conf stays
 //   kStop
+//
+// Another use, between a command and the process that holds a store (commands/store_change.h):
+//   kAsk -> ; <- kTold (any number), kDone
 #pragma once
 
 #include <cstdint>
@@ -30,6 +33,9 @@ class Control {
     kFailed = 'f',
     kReloaded = 'k',
     kReloadFailed = 'e',
+    kAsk = 'a',
+    kTold = 't',
+    kDone = 'd',
   };
   struct Message {
     Kind kind{};

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cache/cache.h"
+#include "proxy/commands/store_control.h"
 #include "proxy/io/tls.h"
 #include "proxy/log/log.h"
 #include "proxy/serve/explain.h"
@@ -98,6 +99,7 @@ class EdgeImpl final : public Edge {
     if (stopped_.exchange(true)) return;
     stopping_.notify_all();
     if (pulse_.joinable()) pulse_.join();
+    controls_.clear();
     for (auto& worker : workers_) worker->stop();
     hashing_.reset();
     pool_.reset();  // what it still has to write ends first; its news finds no loop any more
@@ -140,7 +142,8 @@ class EdgeImpl final : public Edge {
   void watch_loops();
 
   mutable std::mutex reload_mutex_;
-  serve::SharedResources resources_;              // GUARDED_BY(reload_mutex_) after start
+  serve::SharedResources resources_;                               // GUARDED_BY(reload_mutex_) after start
+  std::vector<std::unique_ptr<commands::StoreControl>> controls_;  // GUARDED_BY(reload_mutex_) after start
   std::shared_ptr<const config::Config> config_;  // the workers' own. GUARDED_BY(reload_mutex_) after start
   std::vector<std::string>
       addresses_;  // a listener's tag is its place here; only grows. GUARDED_BY(reload_mutex_) after start
@@ -187,6 +190,10 @@ std::string EdgeImpl::open_resources(const config::Config& config) {
       return "cannot open cache directory \"" + zone->path + "\": " + std::string(why);
     }
     resources_.caches[zone->name] = *opened;
+    auto& control = controls_.emplace_back(commands::StoreControl::start(*opened));
+    if (!control)
+      log::write(log::Level::kError,
+                 "cannot listen on \"" + zone->path + "/control\": \"entrepot cache\" can look, not change");
   }
   std::string error;
   for_each_shared(config, [this, &error](const config::Shared& shared) {

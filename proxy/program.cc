@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "proxy/command_line.h"
+#include "proxy/commands/cache_command.h"
 #include "proxy/daemon.h"
 #include "proxy/explain_command.h"
 #include "proxy/master.h"
@@ -52,6 +53,8 @@ int send_signal(const CommandLine& line) {
 }  // namespace
 
 int run_program(std::span<const char* const> arguments, const Program& program) {
+  if (!arguments.empty() && arguments[0] == std::string_view("cache"))
+    return commands::run_cache_command(arguments.subspan(1));
   const CommandLine line = parse_command_line(arguments);
   if (!line.error.empty()) {
     std::cerr << "entrepot: " << line.error << "\n";

@@ -107,7 +107,8 @@ bool FillTask::freshen(const upstream::UpstreamHead& head) {
   response.request_time = asked_at_;
   response.response_time = context_.loop.wall_seconds();
   response.conf_lifetime_seconds = lifetime_of(response.status);
-  plan_.cache->put_response(plan_.name, response.encode(), plan_.stale_blob->digest());
+  plan_.fill->unless_disowned(
+      [&] { plan_.cache->put_response(plan_.name, response.encode(), plan_.stale_blob->digest()); });
   plan_.fill->merge(plan_.stale_blob);
   return true;
 }
@@ -217,7 +218,7 @@ io::Task<bool> FillTask::settle_digest(const resolver::StoredResponse& response)
     resolver::StoredResponse own = response;
     own.length_bytes = blob->length_bytes();
     if (named) plan_.cache->put_grant(plan_.name.space, digest);
-    plan_.cache->put_response(plan_.name, own.encode(), digest);
+    plan_.fill->unless_disowned([&] { plan_.cache->put_response(plan_.name, own.encode(), digest); });
     plan_.fill->merge(blob);
     co_return true;
   }
@@ -237,8 +238,9 @@ io::Task<void> FillTask::follow_merged(std::shared_ptr<cache::Fill> other, std::
   while (other->phase() == FillPhase::kHead || other->phase() == FillPhase::kBody)
     co_await io::sleep_for(context_.loop, kLookEvery);
   if (other->phase() != FillPhase::kComplete) co_return;
-  if (const auto digest = other->blob()->digest())
-    plan_.cache->put_response(plan_.name, std::move(metadata), digest);
+  const auto digest = other->blob()->digest();
+  if (!digest) co_return;
+  plan_.fill->unless_disowned([&] { plan_.cache->put_response(plan_.name, std::move(metadata), digest); });
 }
 
 // 416: the length is another than the reader thought. A HEAD tells it, once.
