@@ -8,7 +8,7 @@ namespace entrepot::fill {
 Source* Sources::pick() {
   Source* best = nullptr;
   const auto rank = [this](const Source& source) {
-    return std::tuple(source.last, source.failures, source.lends, &source != picked_);
+    return std::tuple(source.failures, source.last, source.lends, &source != picked_);
   };
   for (Source& source : all_) {
     if (!source.out && (!best || rank(source) < rank(*best))) best = &source;

@@ -21,7 +21,7 @@ struct Source {
   const config::UpstreamServer* server = nullptr;
   std::string key;             // source_key(): what Standing and the log know it by
   bool lends = false;          // another repository's
-  bool last = false;           // only where nobody else can be asked
+  bool last = false;           // behind all others that failed as often
   bool out = false;            // not to be asked any more by this fill
   std::string validator;       // strong, of what it sends; empty: not known
   uint64_t brought_bytes = 0;  // that nobody had brought before
@@ -35,8 +35,8 @@ class Sources {
 
   // Pointers to Sources stay good for the life of this object.
   void add(Source source) { all_.push_back(std::move(source)); }
-  // Who failed least; among equals the own before the lenders, the one that was picked last, then in their
-  // order. Null: none is left.
+  // Who failed least; among equals those that come last behind the others, lenders behind the own; then the
+  // one that was picked before, then in their order. Null: none is left.
   Source* pick();
   bool is_alone(const Source& source) const;
   // Whom pick() chose last.

@@ -67,14 +67,14 @@ TEST_F(SourcesTest, ALenderIsAskedWhenTheOwnUpstreamHasFailed) {
   EXPECT_EQ(order, "own lender own ");
 }
 
-TEST_F(SourcesTest, WhoComesLastIsAskedWhereNobodyElseCanBe) {
+TEST_F(SourcesTest, WhoComesLastIsAskedWhenTheOthersHaveFailed) {
   sources_.add(named("a"));
   sources_.add(named("b"));
   sources_.pick()->last = true;
   EXPECT_EQ(pick(), "b");
-  for (int i = 0; i < 10; ++i) sources_.note_failure(*picked_, false);
+  sources_.note_progress(*picked_, 1);
   EXPECT_EQ(pick(), "b");
-  picked_->out = true;
+  sources_.note_failure(*picked_, false);
   EXPECT_EQ(pick(), "a");
 }
 
