@@ -11,11 +11,18 @@ namespace entrepot::fill {
 using cache::FillPhase;
 using cache::kUnknownLength;
 
+namespace {
+
+constexpr std::chrono::milliseconds kLookEvery{20};  // at what another fill has come to
+
+}  // namespace
+
 // Everybody who may have it is asked once; who answers, settles it.
 io::Task<void> FillTask::ask_first() {
   if (plan_.fill->phase() != FillPhase::kHead) co_return;
   pinned_.digest_known = plan_.expected_digest.has_value();
   resume_stored_partial();
+  while (context_.standing.is_on_trial(subject_)) co_await io::sleep_for(context_.loop, kLookEvery);
   list_sources();
   for (Source* source = sources_.pick(); source && source->failures == 0; source = sources_.pick()) {
     const Part asked = whole_only_ ? Part{} : plan_.first;
@@ -292,7 +299,6 @@ io::Task<bool> FillTask::settle_digest(const resolver::StoredResponse& response)
 // Another fill brings our bytes: when it has, our name points at them too. It is looked at now and then: a
 // reader of it would keep it going when its clients, and ours, are gone.
 io::Task<void> FillTask::follow_merged(std::shared_ptr<cache::Fill> other, std::string metadata) {
-  constexpr std::chrono::milliseconds kLookEvery{50};
   while (other->phase() == FillPhase::kHead || other->phase() == FillPhase::kBody)
     co_await io::sleep_for(context_.loop, kLookEvery);
   if (other->phase() != FillPhase::kComplete) co_return;

@@ -72,6 +72,7 @@ io::Task<void> FillTask::run() {
 }
 
 io::Task<void> FillTask::finish() {
+  const Standing::Trial trial(context_.standing, subject_);
   auto job = [fill = plan_.fill] { return fill->finish(); };
   Result<Digest> done = co_await context_.pool.run(context_.loop, std::move(job));
   if (done) {

@@ -86,6 +86,23 @@ Standing::Verdict Standing::note_lie(const std::string& source, const std::strin
   return verdict;
 }
 
+Standing::Trial::Trial(Standing& standing, std::string subject)
+    : standing_(standing), subject_(std::move(subject)) {
+  const std::lock_guard lock(standing_.mutex_);
+  ++standing_.trials_[subject_];
+}
+
+Standing::Trial::~Trial() {
+  const std::lock_guard lock(standing_.mutex_);
+  const auto trial = standing_.trials_.find(subject_);
+  if (--trial->second == 0) standing_.trials_.erase(trial);
+}
+
+bool Standing::is_on_trial(const std::string& subject) const {
+  const std::lock_guard lock(mutex_);
+  return trials_.contains(subject);
+}
+
 void Standing::forget() {
   const std::lock_guard lock(mutex_);
   aside_.clear();

@@ -44,6 +44,20 @@ class Standing {
   Seconds set_aside(const std::string& source, const std::string& subject, Time now);
   void forget();
 
+  // While one is alive, bytes of the subject are being held against its digest. Readers may learn of a failed
+  // fill before it is known here whose bytes they were: who would begin another waits until none is.
+  class Trial {
+   public:
+    Trial(Standing& standing, std::string subject);
+    ~Trial();
+    Trial(const Trial&) = delete;
+
+   private:
+    Standing& standing_;
+    const std::string subject_;
+  };
+  bool is_on_trial(const std::string& subject) const;
+
   struct Count {
     std::string source;
     uint64_t lies = 0, set_aside = 0;
@@ -68,6 +82,7 @@ class Standing {
   std::unordered_map<std::string, std::map<std::string, Sentence>>
       aside_;                              // by subject and source. GUARDED_BY(mutex_)
   std::map<std::string, Record> records_;  // by source. GUARDED_BY(mutex_)
+  std::map<std::string, int> trials_;      // by subject. GUARDED_BY(mutex_)
 };
 
 }  // namespace entrepot::fill

@@ -160,7 +160,7 @@ def test_a_third_lie_puts_a_server_last(edge_of, pair):
     edge = edge_of()
     for data in blobs[:4]:
         assert edge.fetch(digest_path(data)).body == data
-    assert [len(origin.requests) for origin in pair] == [3, 4]
+    assert [len(origin.requests) for origin in pair] == [3, 4], [origin.summary() for origin in pair]
     pair[1].kill()
     assert edge.fetch(digest_path(blobs[4])).body == blobs[4]  # last is not never
 

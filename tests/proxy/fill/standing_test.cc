@@ -87,6 +87,19 @@ TEST_F(StandingTest, AReloadForgetsEverythingButTheCounts) {
   EXPECT_EQ(standing_.counts()[0].set_aside, 4u);
 }
 
+TEST_F(StandingTest, ASubjectIsOnTrialUntilTheLastOfItsTrialsIsOver) {
+  {
+    const Standing::Trial first(standing_, "x");
+    {
+      const Standing::Trial second(standing_, "x");
+      EXPECT_TRUE(standing_.is_on_trial("x"));
+    }
+    EXPECT_TRUE(standing_.is_on_trial("x"));
+    EXPECT_FALSE(standing_.is_on_trial("y"));
+  }
+  EXPECT_FALSE(standing_.is_on_trial("x"));
+}
+
 TEST_F(StandingTest, WhatItRemembersIsBounded) {
   for (int i = 0; i < 25'000; ++i) standing_.set_aside("a", std::to_string(i), now_);
   EXPECT_FALSE(standing_.may_ask("a", "24999", now_));
