@@ -14,6 +14,7 @@
 #include "cache/file_blob.h"
 #include "cache/index.h"
 #include "cache/layout.h"
+#include "cache/lmdb_pages.h"
 
 namespace entrepot::cache {
 
@@ -54,6 +55,8 @@ struct Inspection::Environment {
   Result<void> open(const std::string& path) {
     struct stat st {};
     if (::stat((path + "/data.mdb").c_str(), &st) != 0) return cache::Environment::error_of(errno);
+    LmdbPages pages(path + "/data.mdb");
+    if (pages.open() == 0 && !pages.load()) return Error::kCorrupt;
     mdb_env_create(&env);
     mdb_env_set_maxdbs(env, kTables);
     mdb_env_set_assert(env, [](MDB_env*, const char*) { leave_guard(); });

@@ -39,11 +39,15 @@ class EdgeImpl final : public Edge {
     if (!error.empty()) return error;
     pool_ = std::make_unique<io::Pool>(std::max<size_t>(4, 2 * workers));
     hashing_ = std::make_unique<io::Pool>(1);
-    const Worker::Shared shared{
-        *pool_,           *hashing_,
-        files_,           local_digests_,
-        documents_,       [](std::string line) { log::write(log::Level::kError, line); },
-        kChunkCacheBytes, client_options(*config)};
+    const Worker::Shared shared{*pool_,
+                                *hashing_,
+                                files_,
+                                local_digests_,
+                                documents_,
+                                standing_,
+                                [](std::string line) { log::write(log::Level::kError, line); },
+                                kChunkCacheBytes,
+                                client_options(*config)};
     for (uint32_t i = 0; i < workers; ++i) {
       auto site = std::make_shared<serve::Site>(config, resources_, addresses_);
       workers_.push_back(std::make_unique<Worker>(shared, std::move(site), std::move(options[i])));
@@ -75,6 +79,7 @@ class EdgeImpl final : public Edge {
     for (size_t n = left.load(); n != 0; n = left.load()) left.wait(n);
     drop_unused(*config);
     config_ = std::move(config);
+    standing_.forget();  // whoever reloads has perhaps mended what was wrong
     return "";
   }
 
@@ -150,6 +155,7 @@ class EdgeImpl final : public Edge {
   serve::StaticFiles files_;
   serve::LocalDigests local_digests_;
   mutable serve::Documents documents_;  // thread-safe
+  fill::Standing standing_;
   std::unique_ptr<io::Pool> pool_, hashing_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::atomic<int64_t>> ticks_;  // when each loop last answered
@@ -324,6 +330,9 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
       sum([](C c) -> auto& { return c.fills.merged; }));
   add("entrepot_fill_resumes_total", "Times a fill went on after its upstream broke off.", false,
       sum([](C c) -> auto& { return c.fills.resumes; }));
+  add("entrepot_fill_source_changes_total",
+      "Times a fill went on from another source than the one that broke off.", false,
+      sum([](C c) -> auto& { return c.fills.source_changes; }));
   add("entrepot_pins_replaced_total", "Versions whose bytes an index has replaced by others.", false,
       sum([](C c) -> auto& { return c.handler.pins_replaced; }));
   add("entrepot_digest_mismatches_total", "Fills whose bytes were not the promised ones.", false,
@@ -334,6 +343,16 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
       sum([](C c) -> auto& { return c.server.accepted; }));
   add("entrepot_connections_active", "Connections open now.", true,
       sum([](C c) -> auto& { return c.server.active; }));
+  for (const auto& count : standing_.counts()) {
+    out.push_back({"entrepot_upstream_lies_total",
+                   "Bodies that were not what they had to be, by the upstream that sent them.", false,
+                   static_cast<double>(count.lies), count.source});
+  }
+  for (const auto& count : standing_.counts()) {
+    out.push_back({"entrepot_upstream_set_aside_total",
+                   "Times an upstream was not asked any more for one thing.", false,
+                   static_cast<double>(count.set_aside), count.source});
+  }
   double bytes = 0, blobs = 0, partial = 0, evicted = 0, evicted_bytes = 0, quarantined = 0, deduplicated = 0,
          commits = 0, rebuilds = 0, write_failures = 0, unreadable = 0, read_only = 0, disk_full = 0,
          scrubbed = 0, rotten = 0, scrub_passes = 0, scrub_ended_at = 0;
@@ -392,7 +411,7 @@ Edge::Explained EdgeImpl::explain(const std::string& url, const std::string& acc
   for (const auto& listen : config_->listen_addresses()) addresses.push_back(listen.address);
   const serve::Site site(config_, resources_, std::move(addresses));
   lock.unlock();
-  const auto told = serve::explain(site, documents_, url, accept, std::time(nullptr));
+  const auto told = serve::explain(site, documents_, standing_, url, accept, std::time(nullptr));
   if (!told.error.empty()) return {"", told.error};
   return {told.json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n", ""};
 }

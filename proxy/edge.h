@@ -41,6 +41,7 @@ class Edge {
     std::string name, help;
     bool gauge;
     double value;
+    std::string upstream{};  // the label of that name; empty: none. Those of one name stand together
   };
   virtual std::vector<Counter> counters() const = 0;
   // What a URL is to this edge, what is stored of it and why (serve/explain.h): JSON text; or, where it is no

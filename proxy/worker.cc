@@ -9,11 +9,11 @@ Worker::Worker(const Shared& shared, std::shared_ptr<serve::Site> site,
     : watches_(loop_, fill_counters_.readers),
       client_(upstream::Client::create(loop_, shared.client)),
       asking_(loop_, *client_),
-      fills_(
-          fill::FillContext{loop_, shared.pool, asking_, watches_, fill_counters_, shared.log_error, 0, {}}),
+      fills_(fill::FillContext{
+          loop_, shared.pool, asking_, watches_, shared.standing, fill_counters_, shared.log_error, 0, {}}),
       chunks_(loop_, shared.pool, shared.chunk_cache_bytes),
-      handler_({loop_, shared.pool, shared.hashing, asking_, watches_, fills_, chunks_, shared.files, shared.local_digests, shared.documents,
-                handler_counters_, shared.log_error},
+      handler_({loop_, shared.pool, shared.hashing, asking_, watches_, fills_, chunks_, shared.files,
+                shared.local_digests, shared.documents, shared.standing, handler_counters_, shared.log_error},
                std::move(site)),
       server_(http::Server::create(loop_, handler_)) {
   use(std::move(listeners));

@@ -22,6 +22,7 @@ class Worker {
     serve::StaticFiles& files;
     serve::LocalDigests& local_digests;
     serve::Documents& documents;
+    fill::Standing& standing;
     std::function<void(std::string)> log_error;
     size_t chunk_cache_bytes;
     upstream::ClientOptions client;

@@ -47,8 +47,14 @@ double open_descriptors() {
 std::string metrics_text(const Edge& edge, const std::string& version) {
   std::vector<MetricFamily> families;
   for (Edge::Counter& counter : edge.counters()) {
-    families.push_back(
-        family(std::move(counter.name), std::move(counter.help), counter.gauge, counter.value));
+    MetricFamily one = family(std::move(counter.name), std::move(counter.help), counter.gauge, counter.value);
+    if (!counter.upstream.empty())
+      one.metric.front().label.push_back({"upstream", std::move(counter.upstream)});
+    if (!families.empty() && families.back().name == one.name) {
+      families.back().metric.push_back(std::move(one.metric.front()));
+    } else {
+      families.push_back(std::move(one));
+    }
   }
   families.push_back(family("entrepot_ready", "Whether requests are taken.", true, edge.ready() ? 1 : 0));
   MetricFamily build = family("entrepot_build_info", "Which build this is.", true, 1);

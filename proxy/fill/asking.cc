@@ -69,15 +69,17 @@ bool follow(const Origin& origin, std::string_view location, upstream::UpstreamR
 
 }  // namespace
 
-std::string Asking::server_key(const Origin& origin, const config::UpstreamServer& server) {
-  return origin.pass->host + " " + server.address;
+RetryBudget& Asking::budget(const Origin& origin) {
+  constexpr size_t kMaxBudgets = 1000;
+  if (budgets_.size() >= kMaxBudgets) budgets_.clear();  // of hosts that an index names
+  return budgets_[origin.url.empty() ? origin.pass->host : source_key(origin, {})];
 }
 
 std::vector<const config::UpstreamServer*> Asking::servers(const Origin& origin, size_t turn) const {
   auto servers = servers_in_order(*origin.pass->upstream, turn);
   if (offline_until_.empty() || !origin.url.empty()) return servers;
   std::erase_if(servers, [&](const config::UpstreamServer* server) {
-    const auto known = offline_until_.find(server_key(origin, *server));
+    const auto known = offline_until_.find(source_key(origin, *server));
     return known != offline_until_.end() && io::Clock::now() < known->second;
   });
   return servers;
@@ -86,9 +88,9 @@ std::vector<const config::UpstreamServer*> Asking::servers(const Origin& origin,
 void Asking::note_answer(const Origin& origin, const config::UpstreamServer& server, Result<void> answer) {
   if (origin.conf->proxy_assumed_offline.count() == 0 || !origin.url.empty()) return;
   if (answer) {
-    if (!offline_until_.empty()) offline_until_.erase(server_key(origin, server));
+    if (!offline_until_.empty()) offline_until_.erase(source_key(origin, server));
   } else if (answer.error() != Error::kCancelled) {
-    offline_until_[server_key(origin, server)] = io::Clock::now() + origin.conf->proxy_assumed_offline;
+    offline_until_[source_key(origin, server)] = io::Clock::now() + origin.conf->proxy_assumed_offline;
   }
 }
 

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "proxy/fill/origin.h"
+#include "proxy/fill/retry_budget.h"
 #include "proxy/io/task.h"
 #include "proxy/upstream/client.h"
 
@@ -29,6 +30,9 @@ class Asking {
   io::Task<upstream::Exchange> ask(const Origin& origin, const config::UpstreamServer& server,
                                    std::string_view method, ExtraFields extra, size_t buffer_limit_bytes = 0);
 
+  // Of the origin's upstream: who retries asks it whether it may; who begins tells it.
+  RetryBudget& budget(const Origin& origin);
+
  private:
   struct Token {
     std::string value;
@@ -38,13 +42,13 @@ class Asking {
                                     std::string challenge);
   std::string known_token(const Origin& origin);
 
-  static std::string server_key(const Origin& origin, const config::UpstreamServer& server);
   void note_answer(const Origin& origin, const config::UpstreamServer& server, Result<void> answer);
 
   io::Loop& loop_;
   upstream::Client& client_;
-  std::unordered_map<std::string, Token> tokens_;                       // by repository and scope
-  std::unordered_map<std::string, io::Clock::time_point> offline_until_;  // by group and server
+  std::unordered_map<std::string, Token> tokens_;                         // by repository and scope
+  std::unordered_map<std::string, io::Clock::time_point> offline_until_;  // by source_key
+  std::unordered_map<std::string, RetryBudget> budgets_;                  // by upstream
 };
 
 }  // namespace entrepot::fill

@@ -11,83 +11,141 @@ namespace entrepot::fill {
 using cache::FillPhase;
 using cache::kUnknownLength;
 
+namespace {
+
+constexpr std::chrono::milliseconds kLookEvery{20};  // at what another fill has come to
+
+}  // namespace
+
+// Everybody who may have it is asked once; who answers, settles it.
 io::Task<void> FillTask::ask_first() {
   if (plan_.fill->phase() != FillPhase::kHead) co_return;
   pinned_.digest_known = plan_.expected_digest.has_value();
   resume_stored_partial();
-  if (servers_.empty()) {
-    fail(Error::kConnect, "no server of the upstream group is up, or all are assumed offline");
-    co_return;
-  }
-  size_t servers_tried = 0;
-  while (true) {
+  while (context_.standing.is_on_trial(subject_)) co_await io::sleep_for(context_.loop, kLookEvery);
+  list_sources();
+  for (Source* source = sources_.pick(); source && source->failures == 0; source = sources_.pick()) {
     const Part asked = whole_only_ ? Part{} : plan_.first;
-    ExtraFields extra;
-    if (!asked.whole()) {
-      extra.emplace_back("Range", asked.range_field());
-      if (!pinned_.validator.empty()) extra.emplace_back("If-Range", pinned_.validator);
-    }
-    if (plan_.stale) add_conditionals(extra);
+    ExtraFields extra = range_fields(asked, pinned_.validator);
+    if (plan_.stale && !source->lends) add_conditionals(extra);
     asked_at_ = context_.loop.wall_seconds();
+    context_.asking.budget(*source->origin).note_request();
     upstream::Exchange exchange =
-        co_await context_.asking.ask(plan_.origin, server(), "GET", std::move(extra));
+        co_await context_.asking.ask(*source->origin, *source->server, "GET", std::move(extra));
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
     if (!head) {
-      ++turn_;
-      if (++servers_tried < servers_.size()) continue;
-      fail(head.error(), exchange.detail());
-      co_return;
-    }
-    if ((*head)->status == 304 && plan_.stale) {
-      if (freshen(**head)) co_return;
-      plan_.stale.reset();  // ask again, without conditions
+      error_ = head.error();
+      trouble_ = exchange.detail();
+      sources_.note_failure(*source, false);
       continue;
     }
-    // What is stored outlives an upstream that is in trouble.
-    const int status = (*head)->status;
-    if (plan_.stale && plan_.of_repository && (status >= 500 || status == 429)) {
-      fail(Error::kBadStatus, "upstream answered " + std::to_string(status));
-      co_return;
-    }
-    Pinned pinned = pinned_;
-    pinned.digest_known |= resolver::promised_digest((*head)->status, (*head)->fields).has_value();
-    Judged judged = judge(asked, pinned, **head);
-    if (judged.answer == RangeAnswer::kChanged) {
-      // The pieces that are stored are of another representation: begin anew without them.
-      plan_.cache->erase(plan_.name);
-      plan_.fill->fail(Error::kCancelled, "the stored part is of another representation");
-      co_return;
-    }
-    if (judged.answer == RangeAnswer::kWrong || judged.answer == RangeAnswer::kNotCombinable) {
-      if (asked.whole()) {
-        pass(std::move(exchange), "206 to a request without a range");
-        co_return;
-      }
-      use_whole_only();
-      continue;
-    }
-    if (judged.answer == RangeAnswer::kUnsatisfiable && !asked.whole()) {
-      co_await ask_length();
-      co_return;
-    }
-    if (judged.answer == RangeAnswer::kWhole && !asked.whole()) use_whole_only();
-    if (judged.answer == RangeAnswer::kOther)
-      judged = Judged{RangeAnswer::kWhole, 0, kUnknownLength, kUnknownLength};
-    co_await begin_body(std::move(exchange), judged);
-    co_return;
+    const First first = co_await take_first(*source, std::move(exchange), asked);
+    if (first == First::kSettled) co_return;
   }
+  fail(error_, trouble_);
+}
+
+// Who may be asked, and why where nobody may.
+void FillTask::list_sources() {
+  const auto now = io::Clock::now();
+  const size_t turn = context_.next_turn++;
+  bool set_aside = false;
+  const auto add = [&](const Origin& origin, bool lends) {
+    for (const auto* server : context_.asking.servers(origin, turn)) {
+      Source source;
+      source.origin = &origin;
+      source.server = server;
+      source.key = source_key(origin, *server);
+      source.lends = lends;
+      source.last = context_.standing.comes_last(source.key, now);
+      const bool may_ask = context_.standing.may_ask(source.key, subject_, now);
+      if (may_ask) sources_.add(std::move(source));
+      set_aside |= !may_ask;
+      if (!origin.url.empty()) break;  // it is the same whichever server of the group is asked
+    }
+  };
+  add(plan_.origin, false);
+  for (const Origin& lender : plan_.lenders) add(lender, true);
+  error_ = set_aside ? Error::kDigestMismatch : Error::kConnect;
+  trouble_ = set_aside
+                 ? "whoever could be asked sent other bytes than these must be, and is set aside for a while"
+                 : "no server of the upstream group is up, or all are assumed offline";
+}
+
+// The first answer. kAskAgain: it settles nothing, ask whoever is next; the source is out, or what is asked
+// is another thing now.
+io::Task<FillTask::First> FillTask::take_first(Source& source, upstream::Exchange exchange,
+                                               const Part& asked) {
+  const upstream::UpstreamHead& head = exchange.received_head();
+  const int status = head.status;
+  if (source.lends && status != 200 && status != 206) {
+    source.out = true;  // its word is about nothing but these bytes
+    co_return First::kAskAgain;
+  }
+  if (status == 304 && plan_.stale) {
+    if (freshen(head)) co_return First::kSettled;
+    plan_.stale.reset();  // ask again, without conditions
+    co_return First::kAskAgain;
+  }
+  // What is stored outlives an upstream that is in trouble.
+  if (plan_.stale && plan_.of_repository && (status >= 500 || status == 429)) {
+    fail(Error::kBadStatus, "upstream answered " + std::to_string(status));
+    co_return First::kSettled;
+  }
+  Pinned pinned = pinned_;
+  pinned.digest_known |= resolver::promised_digest(status, head.fields).has_value();
+  Judged judged = judge(asked, pinned, head);
+  const bool fits = judged.answer == RangeAnswer::kPart || judged.answer == RangeAnswer::kWhole;
+  if (source.lends && !fits) {
+    source.out = true;
+    co_return First::kAskAgain;
+  }
+  if (judged.answer == RangeAnswer::kChanged) {
+    // The pieces that are stored are of another representation: begin anew without them.
+    plan_.cache->erase(plan_.name);
+    plan_.fill->fail(Error::kCancelled, "the stored part is of another representation");
+    co_return First::kSettled;
+  }
+  if (judged.answer == RangeAnswer::kWrong || judged.answer == RangeAnswer::kNotCombinable) {
+    if (asked.whole()) {
+      pass(std::move(exchange), "206 to a request without a range");
+      co_return First::kSettled;
+    }
+    use_whole_only();
+    co_return First::kAskAgain;
+  }
+  if (judged.answer == RangeAnswer::kUnsatisfiable && !asked.whole()) {
+    co_await ask_length(source);
+    co_return First::kSettled;
+  }
+  if (judged.answer == RangeAnswer::kWhole && !asked.whole()) use_whole_only();
+  if (judged.answer == RangeAnswer::kOther)
+    judged = Judged{RangeAnswer::kWhole, 0, kUnknownLength, kUnknownLength};
+  const First first = co_await begin_body(source, std::move(exchange), judged);
+  co_return first;
 }
 
 // A fill that goes on from a stored part: what it has must agree with what comes.
 void FillTask::resume_stored_partial() {
-  pinned_.validator = plan_.stored_validator;
-  if (plan_.stored_length != kUnknownLength) pinned_.length_bytes = plan_.stored_length;
-  if (plan_.stored_validator.empty() || !plan_.first.whole()) return;
+  // A digest pins the pieces wherever they come from.
+  if (!plan_.expected_digest) pinned_.validator = plan_.stored_validator;
+  if (plan_.stored_length == kUnknownLength) return;
+  pinned_.length_bytes = plan_.stored_length;
+  const auto gap = plan_.fill->next_gap(0);
+  goes_on_ = !gap || gap->begin > 0 || gap->end < plan_.stored_length;
+  const bool combinable = plan_.expected_digest || !plan_.stored_validator.empty();
+  if (!goes_on_ || !gap || !combinable || !plan_.first.whole()) return;
   // The whole is wanted and a part is there: ask for the first missing piece, the rest follows by demand.
-  if (const auto gap = plan_.fill->next_gap(0); gap && (gap->begin > 0 || gap->end < plan_.stored_length)) {
-    plan_.first = Part{gap->begin, gap->end, 0};
-    whole_wanted_ = true;
-  }
+  plan_.first = Part{gap->begin, gap->end, 0};
+  whole_wanted_ = true;
+}
+
+ExtraFields FillTask::range_fields(const Part& part, const std::string& validator) {
+  ExtraFields fields;
+  if (part.whole()) return fields;
+  fields.emplace_back("Range", part.range_field());
+  if (!validator.empty()) fields.emplace_back("If-Range", validator);
+  return fields;
 }
 
 void FillTask::add_conditionals(ExtraFields& extra) const {
@@ -162,25 +220,30 @@ resolver::NotStored FillTask::verdict_on(resolver::StoredResponse& response) con
   return resolver::NotStored::kStorable;
 }
 
-io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) {
+io::Task<FillTask::First> FillTask::begin_body(Source& source, upstream::Exchange exchange, Judged judged) {
   const upstream::UpstreamHead& head = exchange.received_head();
   resolver::StoredResponse response = response_of(head, judged.length_bytes);
   const auto verdict = verdict_on(response);
   if (verdict != resolver::NotStored::kStorable) {
+    source.out = true;
+    if (source.lends) co_return First::kAskAgain;
     pass(std::move(exchange), std::string(resolver::to_string(verdict)));
-    co_return;
+    co_return First::kSettled;
   }
   if (has_other_length(response)) {
+    source.out = true;
+    blame(source);
     co_await doubt_vouchers();
-    fail(Error::kLengthMismatch, "the body is " + std::to_string(response.length_bytes) +
-                                     " bytes long, and must be " + std::to_string(*plan_.expected_length));
-    co_return;
+    error_ = Error::kLengthMismatch;
+    trouble_ = "the body is " + std::to_string(response.length_bytes) + " bytes long, and must be " +
+               std::to_string(*plan_.expected_length);
+    co_return First::kAskAgain;
   }
   const bool merged = co_await settle_digest(response);
-  if (merged) co_return;
+  if (merged) co_return First::kSettled;
   cache::FillHead fill_head{response.encode(), judged.length_bytes, response.expected_digest,
                             resolver::strong_etag(head.fields)};
-  pinned_.validator = fill_head.validator;
+  pinned_.validator = source.validator = fill_head.validator;
   pinned_.length_bytes = length_ = judged.length_bytes;
   pinned_.digest_known = response.expected_digest.has_value();
   whole_wanted_ |= judged.answer == RangeAnswer::kWhole;
@@ -188,10 +251,13 @@ io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) 
   Result<void> begun = co_await context_.pool.run(context_.loop, std::move(job));
   if (!begun) {
     no_storage(begun.error(), std::move(exchange));
-    co_return;
+    co_return First::kSettled;
   }
   if (!resumable()) whole_only_ = true;  // nothing tells the pieces of two representations apart
-  start_transfer(judged.begin, judged.end, std::move(exchange), judged.answer == RangeAnswer::kWhole);
+  Transfer& transfer = add_transfer(judged.begin, judged.end, judged.answer == RangeAnswer::kWhole);
+  take_exchange(transfer, source, judged.end, std::move(exchange));
+  start_transfer(transfer);
+  co_return First::kSettled;
 }
 
 // It cannot be what is expected, whatever its bytes.
@@ -234,7 +300,6 @@ io::Task<bool> FillTask::settle_digest(const resolver::StoredResponse& response)
 // Another fill brings our bytes: when it has, our name points at them too. It is looked at now and then: a
 // reader of it would keep it going when its clients, and ours, are gone.
 io::Task<void> FillTask::follow_merged(std::shared_ptr<cache::Fill> other, std::string metadata) {
-  constexpr std::chrono::milliseconds kLookEvery{50};
   while (other->phase() == FillPhase::kHead || other->phase() == FillPhase::kBody)
     co_await io::sleep_for(context_.loop, kLookEvery);
   if (other->phase() != FillPhase::kComplete) co_return;
@@ -244,9 +309,10 @@ io::Task<void> FillTask::follow_merged(std::shared_ptr<cache::Fill> other, std::
 }
 
 // 416: the length is another than the reader thought. A HEAD tells it, once.
-io::Task<void> FillTask::ask_length() {
+io::Task<void> FillTask::ask_length(Source& source) {
   ExtraFields none;
-  upstream::Exchange exchange = co_await context_.asking.ask(plan_.origin, server(), "HEAD", std::move(none));
+  upstream::Exchange exchange =
+      co_await context_.asking.ask(*source.origin, *source.server, "HEAD", std::move(none));
   Result<const upstream::UpstreamHead*> head = co_await exchange.head();
   const Judged judged = head ? judge(Part{}, pinned_, **head) : Judged{RangeAnswer::kOther};
   if (judged.answer != RangeAnswer::kWhole || judged.length_bytes == kUnknownLength) {
@@ -261,14 +327,13 @@ io::Task<void> FillTask::ask_length() {
     co_return;
   }
   pinned_ = Pinned{validator, judged.length_bytes, response.expected_digest.has_value()};
+  source.validator = validator;
   length_ = judged.length_bytes;
   cache::FillHead fill_head{response.encode(), judged.length_bytes, response.expected_digest, validator};
   auto job = [fill = plan_.fill, fill_head = std::move(fill_head)] { return fill->set_head(fill_head); };
   Result<void> begun = co_await context_.pool.run(context_.loop, std::move(job));
   if (!begun) no_storage(begun.error(), std::move(exchange));
 }
-
-const config::UpstreamServer& FillTask::server() const { return *servers_[turn_ % servers_.size()]; }
 
 // A cache that is full, broken or smaller than the blob costs the sharing; nobody is refused for it. One that
 // is read-only has said so itself, once.

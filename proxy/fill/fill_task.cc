@@ -23,7 +23,7 @@ uint64_t align_up(uint64_t value, uint64_t unit) { return align_down(value + uni
 FillTask::FillTask(FillContext& context, FillPlan plan)
     : context_(context),
       plan_(std::move(plan)),
-      servers_(context.asking.servers(plan_.origin, context.next_turn++)),
+      subject_(subject_of(plan_.expected_digest, plan_.name)),
       news_(context.loop) {
   whole_wanted_ = plan_.ahead;
   if (plan_.origin.conf->slice_bytes == 0 || context_.gives_no_ranges(plan_.name)) whole_only_ = true;
@@ -72,6 +72,7 @@ io::Task<void> FillTask::run() {
 }
 
 io::Task<void> FillTask::finish() {
+  const Standing::Trial trial(context_.standing, subject_);
   auto job = [fill = plan_.fill] { return fill->finish(); };
   Result<Digest> done = co_await context_.pool.run(context_.loop, std::move(job));
   if (done) {
@@ -81,7 +82,37 @@ io::Task<void> FillTask::finish() {
   ++context_.counters.failed;
   if (done.error() == Error::kDigestMismatch) ++context_.counters.digest_mismatches;
   context_.log_error(plan_.name.text + ": " + plan_.fill->reason());
-  if (done.error() == Error::kDigestMismatch) co_await doubt_vouchers();
+  if (done.error() != Error::kDigestMismatch) co_return;
+  blame_sources();
+  co_await doubt_vouchers();
+}
+
+// The bytes are wrong: whose are they?
+void FillTask::blame_sources() {
+  if (goes_on_) return;  // what an earlier fill had saved is gone with them: the next one tells
+  const std::vector<Source*> who = sources_.contributors();
+  if (who.size() == 1) return blame(*who.front());
+  // One of several: all but one are doubted, and the next fill is that one's alone.
+  for (const Source* source : who) {
+    if (source != sources_.picked()) context_.standing.set_aside(source->key, subject_, io::Clock::now());
+  }
+}
+
+void FillTask::blame(const Source& source) {
+  const auto now = io::Clock::now();
+  Standing::Verdict verdict;
+  if (source.lends) {
+    verdict.aside =
+        context_.standing.set_aside(source.key, subject_, now);  // it may mean another thing by the name
+  } else {
+    verdict = context_.standing.note_lie(source.key, subject_, now);
+  }
+  std::string line = "upstream " + source.key + ": what it sent is not " + subject_ +
+                     ": not asked for it for " + std::to_string(verdict.aside.count()) + " s";
+  if (verdict.last.count() > 0)
+    line += "; the third within ten minutes: asked last for anything for " +
+            std::to_string(verdict.last.count()) + " s";
+  context_.log_error(std::move(line));
 }
 
 // Whoever said what the bytes must be has perhaps been replaced upstream since: stale from now on, so that
@@ -161,7 +192,7 @@ void FillTask::plan_transfers() {
   }
   if (demands.empty() && whole_wanted_) demands.push_back({0, length_});  // worth finishing without readers
   if (whole_only_) {
-    if (transfers_.empty()) start_transfer(0, length_, std::nullopt, true);
+    if (transfers_.empty()) start_transfer(add_transfer(0, length_, true));
     return;
   }
   const uint64_t slice = plan_.origin.conf->slice_bytes;
@@ -183,20 +214,21 @@ void FillTask::plan_transfers() {
       for (const Transfer& other : transfers_) {
         if (other.position > gap->begin) end = std::min(end, other.position);
       }
-      start_transfer(gap->begin, end, std::nullopt, false);
+      start_transfer(add_transfer(gap->begin, end, false));
       position = end;
     }
   }
 }
 
-void FillTask::start_transfer(uint64_t begin, uint64_t end, std::optional<upstream::Exchange> exchange,
-                              bool whole) {
+FillTask::Transfer& FillTask::add_transfer(uint64_t begin, uint64_t end, bool whole) {
   Transfer& transfer = transfers_.emplace_back();
   transfer.position = begin;
   transfer.end = end;
   transfer.whole = whole;
-  if (exchange) transfer.answer_end = end;
-  transfer.exchange = std::move(exchange);
+  return transfer;
+}
+
+void FillTask::start_transfer(Transfer& transfer) {
   transfer.task = run_transfer(transfer);
   transfer.task.start();
 }

@@ -7,7 +7,9 @@
 //   end             all there -> finish (verify, store); readers gone -> finish or keep what has come;
 //                   broken -> fail
 //
-// What an upstream may do to a Range stands in range_answer.h; what follows from it, here.
+// Whom to ask, and whom next where one breaks off, stands in sources.h; who may not be asked because of what
+// it sent, in standing.h. What an upstream may do to a Range stands in range_answer.h; what follows from it,
+// here.
 #pragma once
 
 #include <list>
@@ -21,6 +23,8 @@
 #include "proxy/fill/fill_watch.h"
 #include "proxy/fill/origin.h"
 #include "proxy/fill/range_answer.h"
+#include "proxy/fill/sources.h"
+#include "proxy/fill/standing.h"
 #include "proxy/io/pool.h"
 #include "proxy/io/task.h"
 #include "proxy/upstream/client.h"
@@ -66,6 +70,7 @@ class Claimed {
 
 struct FillPlan {
   Origin origin;
+  std::vector<Origin> lenders;  // other repositories that may have it. REQUIRES: an expected digest
   std::shared_ptr<cache::Cache> cache;
   cache::Name name;
   std::shared_ptr<cache::Fill> fill;
@@ -88,7 +93,7 @@ struct FillPlan {
 
 struct FillCounters {  // read by other threads
   std::atomic<uint64_t> started{0}, running{0}, completed{0}, failed{0}, passed{0}, merged{0}, resumes{0},
-      digest_mismatches{0}, validated{0}, readers{0};
+      source_changes{0}, digest_mismatches{0}, validated{0}, readers{0};
 };
 
 // What the fills of one worker share.
@@ -97,6 +102,7 @@ struct FillContext {
   io::Pool& pool;
   Asking& asking;
   FillWatches& watches;
+  Standing& standing;
   FillCounters& counters;
   std::function<void(std::string)> log_error;  // one line
   size_t next_turn = 0;                        // rotates the servers of upstream groups
@@ -120,6 +126,9 @@ class FillTask {
   struct Transfer {
     uint64_t position = 0, end = 0;               // end: kUnknownLength while nobody knows
     uint64_t answer_end = cache::kUnknownLength;  // where the running response ends
+    uint64_t furthest = 0;                        // what came before it is nothing new
+    Source* source = nullptr;                     // of the running response, or of the last
+    uint64_t brought_bytes = 0;                   // new ones, by that response
     bool whole = false;                           // answered by a 200: all bytes come, from 0
     bool disk_failed = false;
     bool ended = false;
@@ -130,6 +139,8 @@ class FillTask {
 
   io::Task<void> run();
   io::Task<void> finish();
+  void blame_sources();
+  void blame(const Source& source);
   io::Task<void> doubt_vouchers();
   io::Task<void> keep_partial();
   bool worth_finishing() const;
@@ -137,24 +148,28 @@ class FillTask {
   void bury_transfers(const std::function<bool(const Transfer&)>& which);
   const Transfer* covering(uint64_t begin) const;
   void plan_transfers();
-  void start_transfer(uint64_t begin, uint64_t end, std::optional<upstream::Exchange> exchange, bool whole);
+  Transfer& add_transfer(uint64_t begin, uint64_t end, bool whole);
+  void start_transfer(Transfer& transfer);
   void tell();  // run() looks again, at the end of this tick
   void fail(Error error, std::string reason);
 
   // fill_head.cc
   io::Task<void> ask_first();
+  void list_sources();
   void resume_stored_partial();
   void add_conditionals(ExtraFields& extra) const;
   bool freshen(const upstream::UpstreamHead& head);
   int64_t lifetime_of(int status) const;
   resolver::NotStored verdict_on(resolver::StoredResponse& response) const;
   resolver::StoredResponse response_of(const upstream::UpstreamHead& head, uint64_t length_bytes) const;
-  io::Task<void> begin_body(upstream::Exchange exchange, Judged judged);
+  static ExtraFields range_fields(const Part& part, const std::string& validator);
+  enum class First : uint8_t { kSettled, kAskAgain };
+  io::Task<First> take_first(Source& source, upstream::Exchange exchange, const Part& asked);
+  io::Task<First> begin_body(Source& source, upstream::Exchange exchange, Judged judged);
   bool has_other_length(const resolver::StoredResponse& response) const;
   io::Task<bool> settle_digest(const resolver::StoredResponse& response);
   io::Task<void> follow_merged(std::shared_ptr<cache::Fill> other, std::string metadata);
-  io::Task<void> ask_length();
-  const config::UpstreamServer& server() const;
+  io::Task<void> ask_length(Source& source);
   void no_storage(Error error, upstream::Exchange exchange);
   void pass(upstream::Exchange exchange, std::string reason);
 
@@ -163,6 +178,12 @@ class FillTask {
   io::Task<Result<void>> copy(Transfer& transfer);
   bool stop_at_present_bytes(Transfer& transfer);
   io::Task<bool> reconnect(Transfer& transfer);
+  bool take_answer(Transfer& transfer, Source& source, const Part& part, upstream::Exchange exchange);
+  void take_exchange(Transfer& transfer, Source& source, uint64_t end, upstream::Exchange exchange);
+  io::Task<void> wait_for_budget(const Source& source);
+  void note_progress(Transfer& transfer);
+  void note_break(Transfer& transfer);
+  Pinned pinned_for(const Source& source) const;
   void learn_length(Transfer& transfer, const Judged& judged);
   void take_whole(Transfer& transfer, bool range_was_asked);
   void use_whole_only();
@@ -171,8 +192,11 @@ class FillTask {
   FillContext& context_;
   FillPlan plan_;
   Pinned pinned_;
-  std::vector<const config::UpstreamServer*> servers_;
-  size_t turn_ = 0;
+  std::string subject_;
+  Sources sources_;
+  bool goes_on_ = false;  // from what an earlier fill saved
+  std::string trouble_;   // of the last question that came to nothing
+  Error error_ = Error::kConnect;
   bool whole_only_ = false;    // the upstream gives no ranges, or they cannot be combined
   bool whole_wanted_ = false;  // some reader asked for all of it
   uint64_t length_ = cache::kUnknownLength;

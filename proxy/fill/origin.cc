@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "proxy/upstream/target.h"
+
 namespace entrepot::fill {
 
 std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstream& upstream, size_t turn) {
@@ -12,6 +14,15 @@ std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstre
   if (!primary.empty()) std::rotate(primary.begin(), primary.begin() + turn % primary.size(), primary.end());
   primary.insert(primary.end(), backup.begin(), backup.end());
   return primary;
+}
+
+std::string source_key(const Origin& origin, const config::UpstreamServer& server) {
+  if (!origin.url.empty()) {
+    const auto target = upstream::parse_target(origin.url);
+    return target ? target->authority : origin.url;
+  }
+  return origin.pass->upstream->servers.size() == 1 ? server.address
+                                                    : origin.pass->host + " " + server.address;
 }
 
 int64_t conf_lifetime(const config::Shared& conf, int status) {

@@ -30,6 +30,10 @@ struct Origin {
 // rotates.
 std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstream& upstream, size_t turn);
 
+// What a server is known by beyond one fill: "host:port", in a group "group host:port"; where the origin has
+// a URL of its own, that URL's host.
+std::string source_key(const Origin& origin, const config::UpstreamServer& server);
+
 // proxy_cache_valid for a status, in seconds; negative: it says nothing.
 int64_t conf_lifetime(const config::Shared& conf, int status);
 // The same in a repository, where the class speaks when the conf is silent.

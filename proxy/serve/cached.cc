@@ -51,6 +51,13 @@ bool holds_all(const cache::Blob& blob, const http::Request& request) {
   return blob.readable_end(begin) >= end;
 }
 
+// Nothing of it would be given out before it is verified: then its head waits as well, and where the bytes
+// prove wrong another source may still be asked.
+bool is_held_back(const cache::FillHead& head, const http::Request* request) {
+  return head.expected_digest && head.length_bytes <= cache::kChunkBytes &&
+         !(request && request->has("range"));
+}
+
 // Was the fill's request to the upstream the client's own? Fills ask for everybody: without these.
 bool asked_the_same(const http::Request& request) {
   static constexpr std::string_view kPersonal[] = {
@@ -66,6 +73,7 @@ void Handler::want(Asked& asked, resolver::Wanted wanted) {
   asked.name = {asked.place->space, wanted.name};
   asked.hash = cache::name_hash(asked.name.space, asked.name.text);
   asked.wanted = std::move(wanted);
+  asked.subject = fill::subject_of(asked.wanted.digest, asked.name);
   asked.was_stored = asked.settled = false;
   asked.barred = place_wanted(*asked.place, asked.wanted);
 }
@@ -98,7 +106,8 @@ io::Task<void> Handler::serve_outcome(http::Stream& stream, std::unique_ptr<Aske
       refuse(stream, asked->place, 404, "not-found", "no file is served under this path");
       break;
     case Outcome::Kind::kFailed:
-      refuse_upstream(stream, asked->place, outcome.error, outcome.trouble);
+      refuse_upstream(stream, asked->place, outcome.error, outcome.trouble,
+                      tools_.standing.wait_for(asked->subject, io::Clock::now()));
       break;
   }
 }
@@ -190,14 +199,17 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
       fill = claimed.fill();
       leader = claimed.leads();
       if (leader) {
+        // What once was stored under a version's name is what it must be, though its bytes were evicted.
+        const bool pinned = stored && stored->digest && response && response->status == 200 &&
+                            !asked.wanted.digest && asked.wanted.cls == resolver::Class::kVersioned;
+        const std::optional<Digest> expected = pinned ? stored->digest : asked.wanted.digest;
+        const std::vector<const config::Repository*> lenders = co_await find_lenders(asked, expected);
         plan = plan_of(stream, asked, claimed.take());
         plan.handover = handover;
-        // What once was stored under a version's name is what it must be, though its bytes were evicted.
-        const bool pinned = stored && stored->digest && response && response->status == 200;
-        if (pinned && !plan.expected_digest && plan.cls == resolver::Class::kVersioned) {
-          plan.expected_digest = stored->digest;
-          plan.digest_source = resolver::DigestSource::kFirstUse;
-        }
+        plan.expected_digest = expected;
+        if (pinned) plan.digest_source = resolver::DigestSource::kFirstUse;
+        asked.subject = fill::subject_of(expected, asked.name);
+        for (const auto* lender : lenders) plan.lenders.push_back(lender_origin(stream, asked, *lender));
         if (right) {
           plan.stale = std::move(response);
           plan.stale_blob = stored->blob;
@@ -232,6 +244,8 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
       outcome.following = std::make_unique<Following>(tools_.loop, watch, demand_of(fill, request));
       while (fill->phase() == FillPhase::kHead) co_await outcome.following->news.wait();
     }
+    while (fill->phase() == FillPhase::kBody && is_held_back(fill->head(), request))
+      co_await outcome.following->news.wait();
     const FillPhase phase = fill->phase();
     if (phase == FillPhase::kBody || phase == FillPhase::kComplete) {
       outcome.kind = Outcome::Kind::kFilling;
@@ -251,8 +265,10 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
     }
     outcome.error = fill->error();
     outcome.trouble = fill->reason();
-    const bool again = outcome.error == Error::kCancelled ||
-                       (outcome.error == Error::kValidatorChanged && round + 1 < kMaxRounds);
+    // Wrong bytes came, and nobody has seen them: who sent them is not asked again.
+    const bool others_may = outcome.error == Error::kValidatorChanged ||
+                            (outcome.error == Error::kDigestMismatch && fill->arrived_bytes() > 0);
+    const bool again = outcome.error == Error::kCancelled || (others_may && round + 1 < kMaxRounds);
     if (!again) break;
   }
   if (!stale) {

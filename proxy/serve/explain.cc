@@ -67,10 +67,11 @@ std::string_view authorize_text(config::Authorize authorize) {
 
 class Explainer {
  public:
-  Explainer(const Place& place, Documents& documents, const upstream::Target& target, RequestPath path,
-            std::string accept, std::time_t now)
+  Explainer(const Place& place, Documents& documents, const fill::Standing& standing,
+            const upstream::Target& target, RequestPath path, std::string accept, std::time_t now)
       : place_(place),
         documents_(documents),
+        standing_(standing),
         target_(target),
         path_(std::move(path)),
         accept_(std::move(accept)),
@@ -135,7 +136,8 @@ class Explainer {
     const auto members = members_for(place_, within, target_.request_target);
     Json& told = out_["members"] = Json::array();
     for (const Place* member : members)
-      told.push_back(Explainer(*member, documents_, target_, path_, accept_, now_).tell(Json::object()));
+      told.push_back(
+          Explainer(*member, documents_, standing_, target_, path_, accept_, now_).tell(Json::object()));
     answer(resolver::merge_of(place_.repository->format, within)
                ? "merged of what all these members have"
                : "the first of these members that has it answers; one that cannot be asked ends the search");
@@ -382,9 +384,12 @@ class Explainer {
     origin.url = wanted.url;
     Json& asked = out_["asked"] = Json::array();
     const auto servers = fill::servers_in_order(*place_.pass->upstream, 0);
+    const std::string subject = fill::subject_of(wanted.digest, {place_.space, wanted.name});
     for (const auto* server : servers) {
       const auto request = fill::make_request(origin, *server, "GET", {});
-      asked.push_back(request.unix_socket.empty() ? request.url : request.url + " at " + server->address);
+      std::string line = request.unix_socket.empty() ? request.url : request.url + " at " + server->address;
+      const bool may_ask = standing_.may_ask(fill::source_key(origin, *server), subject, io::Clock::now());
+      asked.push_back(may_ask ? line : line + ", set aside: what it sent was not this");
       if (!origin.url.empty()) break;
     }
     return servers.size();
@@ -401,6 +406,7 @@ class Explainer {
 
   const Place& place_;
   Documents& documents_;
+  const fill::Standing& standing_;
   const upstream::Target& target_;
   const RequestPath path_;
   const std::string accept_;
@@ -414,8 +420,8 @@ class Explainer {
 
 }  // namespace
 
-Explanation explain(const Site& site, Documents& documents, std::string_view url, std::string accept,
-                    std::time_t now) {
+Explanation explain(const Site& site, Documents& documents, const fill::Standing& standing,
+                    std::string_view url, std::string accept, std::time_t now) {
   const auto target = upstream::parse_target(url);
   auto path = target ? parse_request_path(target->request_target) : std::nullopt;
   if (!path) return {"\"" + std::string(url) + "\" is no http or https URL that can be resolved", {}};
@@ -429,9 +435,8 @@ Explanation explain(const Site& site, Documents& documents, std::string_view url
   Json out;
   out["url"] = url;
   out["server"] = {{"names", place.server->names}, {"listen", site.listen_addresses()[*listener]}};
-  return {
-      "",
-      Explainer(place, documents, *target, std::move(*path), std::move(accept), now).tell(std::move(out))};
+  return {"", Explainer(place, documents, standing, *target, std::move(*path), std::move(accept), now)
+                  .tell(std::move(out))};
 }
 
 }  // namespace entrepot::serve

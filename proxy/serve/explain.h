@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/fill/standing.h"
 #include "proxy/serve/documents.h"
 #include "proxy/serve/site.h"
 
@@ -19,7 +20,7 @@ struct Explanation {
 
 // `url`: absolute, as a client has it. `accept`: the client's Accept field; empty: none. `now`: seconds since
 // 1970. Waits for the disk. Thread-safe where nobody else uses `site`.
-Explanation explain(const Site& site, Documents& documents, std::string_view url, std::string accept,
-                    std::time_t now);
+Explanation explain(const Site& site, Documents& documents, const fill::Standing& standing,
+                    std::string_view url, std::string accept, std::time_t now);
 
 }  // namespace entrepot::serve

@@ -63,6 +63,7 @@ class Handler final : public http::RequestHandler {
     StaticFiles& files;
     LocalDigests& local_digests;
     Documents& documents;
+    fill::Standing& standing;
     HandlerCounters& counters;
     std::function<void(std::string)> log_error;
   };
@@ -93,6 +94,9 @@ class Handler final : public http::RequestHandler {
     bool for_ourselves = false;  // a document: the whole of it, whatever the client asks of its own answer
     std::time_t at = 0;
     std::time_t fresh_until = std::numeric_limits<std::time_t>::max();  // of what the resolution rests on
+    std::vector<const config::Repository*> siblings;  // of a virtual repository, who else might have it
+    std::string subject;                              // see fill::Standing
+    bool is_loan = false;                             // asked of another repository than the client's
     bool was_stored = false;  // something stale was stored when this request came
     std::string barred;       // why it may not be asked for; empty: it may
     bool settled = false;     // since then the upstream has confirmed it, or named bytes that are stored
@@ -163,6 +167,12 @@ class Handler final : public http::RequestHandler {
   void serve_stored(http::Stream& stream, const Asked& asked, Outcome& outcome);
   void serve_filling(http::Stream& stream, const Asked& asked, const Outcome& outcome);
   fill::FillPlan plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill);
+
+  // lenders.cc
+  io::Task<std::vector<const config::Repository*>> find_lenders(const Asked& asked,
+                                                                std::optional<Digest> digest);
+  fill::Origin lender_origin(const http::Stream& stream, const Asked& asked,
+                             const config::Repository& lender) const;
 
   // repository.cc
   struct Whole {
@@ -236,7 +246,8 @@ class Handler final : public http::RequestHandler {
   io::Task<void> serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status);
   void relay(http::Stream& stream, const Asked& asked, upstream::Exchange exchange, CacheStatus status);
   fill::Origin origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const;
-  void refuse_upstream(http::Stream& stream, const Place* place, Error error, const std::string& trouble);
+  void refuse_upstream(http::Stream& stream, const Place* place, Error error, const std::string& trouble,
+                       std::chrono::seconds retry_after = {});
 
   // files.cc
   io::Task<void> serve_file(http::Stream& stream, std::unique_ptr<Asked> asked);

@@ -64,6 +64,8 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   const RequestVariables variables(stream, place, asked.path);
   for (const auto& header : set) {
     if (!at_home || (for_cache && is_the_fills(header.name))) continue;
+    if (asked.is_loan && !header.value.is_literal())
+      continue;  // what this client sent is not for that upstream
     std::string value;
     header.value.expand(variables, value);
     if (!value.empty() && !resolver::equals_ignoring_case(header.name, "connection"))
@@ -160,9 +162,12 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
 
 // A failed upstream: 504 when it was silent for too long, 502 for anything else.
 void Handler::refuse_upstream(http::Stream& stream, const Place* place, Error error,
-                              const std::string& trouble) {
+                              const std::string& trouble, std::chrono::seconds retry_after) {
   tools_.log_error(std::string(asked_path(stream.request().target)) + ": upstream: " + trouble);
-  refuse(stream, place, error == Error::kTimeout ? 504 : 502, to_string(error), trouble);
+  const int status = error == Error::kTimeout ? 504 : 502;
+  if (retry_after.count() == 0) return refuse(stream, place, status, to_string(error), trouble);
+  const std::string_view seconds = stream.keep(std::to_string(retry_after.count()));
+  refuse(stream, place, status, to_string(error), trouble, {{"retry-after", seconds, true}});
 }
 
 }  // namespace entrepot::serve

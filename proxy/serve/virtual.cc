@@ -99,6 +99,7 @@ io::Task<void> Handler::serve_virtual(http::Stream& stream, std::unique_ptr<Aske
   std::string note = winner_note(resolver::winner_key(format, path), stream.request());
   const resolver::Found winner = co_await recall_notes(*asked, note);
   const bool is_known = move_to_front(members, winner.fields, tools_.loop.wall_seconds());
+  for (const Place* member : members) asked->siblings.push_back(member->repository);
   resolver::Step absence = resolver::Refuse{404, "not-found", "no member has it"};
   for (const Place* member : members) {
     auto own = std::make_unique<Asked>(*asked);

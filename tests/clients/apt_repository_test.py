@@ -141,6 +141,7 @@ def test_a_package_that_is_damaged_upstream_is_refused_and_not_stored(edge, ngin
     assert got.status == 502 or not got.complete
     edge.wait_idle()
     package.write_bytes(good)
+    edge.reload()
     apt("download", "tiny")
     assert apt.downloaded() == {"tiny_1_amd64.deb": sha256(good)}
     assert sum(target.endswith(".deb") for _, target, _, _ in nginx.requests()) >= 3, nginx.requests()
@@ -350,6 +351,7 @@ def refuses_damaged(edge, path, package):
     assert got.status == 502 or not got.complete
     edge.wait_idle()
     package.write_bytes(good)
+    edge.reload()
 
 
 def test_a_release_that_is_signed_apart_vouches_too(edge, nginx, make_apt, repository):

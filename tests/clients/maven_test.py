@@ -265,6 +265,7 @@ def test_a_jar_that_its_checksum_refuses_is_not_served(edge_for, nginx, reposito
         assert got.status == 502 or not got.complete, asked
         edge.wait_idle()
     (repository.root / name).write_bytes(good)
+    edge.reload()
     assert get(edge, name).body == good
     assert nginx.alive()
 

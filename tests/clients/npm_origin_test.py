@@ -57,12 +57,13 @@ def test_a_corrupted_tarball_is_refused_and_not_stored(make_registry, make_npm, 
         got = edge.fetch(PATH, version=version)
         assert (got.status != 200 or not got.complete) and got.body != bytes(bad)
         edge.wait_idle()
-    assert edge.metrics()["digest_mismatches_total"] == 2
+    assert edge.metrics()["digest_mismatches_total"] == 1  # it was not asked for it again
     if promise == "integrity":
         npm = make_npm(edge, "npm")
         assert npm.run("install", "thing").returncode != 0
         edge.wait_idle()
     thing.tarball.tamper = None
+    edge.reload()
     for _ in range(2):
         got = edge.fetch(PATH)
         assert (got.status, got.body) == (200, thing.data)

@@ -255,6 +255,7 @@ def test_a_corrupted_wheel_is_refused_and_the_right_one_taken_then(make_pypi, or
     assert got.body != resource.data and (got.status == 502 or not got.complete)
     edge.wait_idle()
     resource.data, resource.etag = wheel.data, '"good"'
+    edge.reload()
     pip.download_file("good", wheel)
 
 

@@ -122,6 +122,7 @@ def test_bytes_that_are_not_the_promised_ones_never_end_cleanly(edge, origin, fi
     assert metrics["cache_blobs"] == 0 and metrics["digest_mismatches_total"] >= 1
     edge.wait_log("digest")
     thing.data = promised
+    edge.reload()
     right = edge.fetch(url, version=version)
     assert right.complete and right.body == promised
 

@@ -363,6 +363,7 @@ def test_a_version_whose_bytes_were_evicted_must_come_back_the_same(make_edge, o
     edge.wait_idle()
     edge.wait_log("a-1.0.jar")
     origin.add("/g/a/1.0/a-1.0.jar", size=MIB, seed="first")
+    edge.reload()
     assert edge.fetch("/g/a/1.0/a-1.0.jar").body == first.data
 
 

@@ -140,6 +140,12 @@ http {{
     def send_signal(self, number):
         self.process.send_signal(number)
 
+    def reload(self):
+        """Takes the conf anew; who is set aside for what it sent may be asked again."""
+        before = self.error_log().count("reconfigured")
+        self.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.error_log().count("reconfigured") > before, "the conf to be taken anew")
+
     def wait_exit(self):
         return self.process.wait(WAIT_SECONDS)
 
