@@ -44,17 +44,15 @@ void check_framing(std::string_view input) {
 }
 
 std::vector<std::string> requests_of(std::string_view input, size_t piece) {
-  static io::Loop loop;
-  Answering handler;
-  Talk talk(loop, handler, http::make_http1_session);
+  Talk talk(http::make_http1_session);
   while (!input.empty()) {
     const size_t n = std::min(piece, input.size());
     if (!talk.hear(input.substr(0, n)) || !talk.answer()) break;
     input.remove_prefix(n);
   }
   talk.end();
-  require(talk.output.empty() || talk.output.starts_with("HTTP/1.1 "), "an answer begins as one");
-  return handler.requests;
+  require(talk.output().empty() || talk.output().starts_with("HTTP/1.1 "), "an answer begins as one");
+  return talk.requests();
 }
 
 }  // namespace

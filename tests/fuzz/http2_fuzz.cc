@@ -26,9 +26,7 @@ enum class Answers : uint8_t { kAtTheEnd, kBetween };
 
 // Empty: the session gave up before the end.
 std::optional<std::vector<std::string>> requests_of(std::string_view input, size_t piece, Answers answers) {
-  static io::Loop loop;
-  Answering handler;
-  Talk talk(loop, handler, http::make_http2_session);
+  Talk talk(http::make_http2_session);
   bool good = talk.hear(std::string(kPreface).append(kSettings)) && talk.answer();
   while (good && !input.empty()) {
     const size_t n = std::min(piece, input.size());
@@ -36,8 +34,8 @@ std::optional<std::vector<std::string>> requests_of(std::string_view input, size
     input.remove_prefix(n);
   }
   talk.answer();
-  check_frames(talk.output);
-  return good ? std::optional(handler.requests) : std::nullopt;
+  check_frames(talk.output());
+  return good ? std::optional(talk.requests()) : std::nullopt;
 }
 
 }  // namespace

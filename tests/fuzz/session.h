@@ -139,25 +139,42 @@ class Answering final : public http::RequestHandler {
   std::vector<std::pair<const http::Stream*, TalkingBody*>> bodies_;
 };
 
+// What the connections of a worker share, and who answers them.
+class Worker final : public http::ServerState {
+ public:
+  Worker() : ServerState(loop_, answering) {}
+  ~Worker() override { streams.end(); }
+
+  void turn_loop() { event_base_loop(loop.base(), EVLOOP_NONBLOCK); }
+
+  Answering answering;
+
+  // ServerState: a Talk does by itself what these would ask for.
+  void serve_soon(http::Connection&) override {}
+  void serve_later(http::Connection&) override {}
+  void remove(http::Connection&) override {}
+
+ private:
+  io::Loop loop_;
+};
+
 // One connection's session from its first byte to its end. As Connection serves it: input while it is
 // welcome, a burst of output, what the loop has to do.
-class Talk : public http::ServerState {
+class Talk {
  public:
   using Make = std::unique_ptr<http::Session> (*)(http::Connection&);
 
-  Talk(io::Loop& loop, Answering& handler, Make make)
-      : ServerState(loop, handler),
-        handler_(handler),
-        connection_(*this, -1, {std::make_shared<http::ListenerOptions>(), 443}, "192.0.2.1"),
-        session_(make(connection_)) {}
-  ~Talk() override {
-    session_->abandon();
-    require(handler_.open() == 0, "every request is closed");
-    turn_loop();
-    session_.reset();
-    turn_loop();
-    streams.end();
+  explicit Talk(Make make)
+      : connection_(worker_, -1, {std::make_shared<http::ListenerOptions>(), 443}, "192.0.2.1"),
+        session_(make(connection_)) {
+    worker_.answering.requests.clear();
   }
+  ~Talk() {
+    session_->abandon();
+    require(worker_.answering.open() == 0, "every request is closed");
+    worker_.turn_loop();
+  }
+  Talk(const Talk&) = delete;
 
   // False: the session is over.
   bool hear(std::string_view bytes) {
@@ -165,32 +182,29 @@ class Talk : public http::ServerState {
     return alive_;
   }
   bool answer() {
+    io::Wire& wire = worker_.wire;
     for (bool more = true; alive_ && more;) {
       wire.begin(nullptr, io::Wire::kSmallBurstBytes);
       alive_ = session_->produce(wire) && wire.finish();
-      output.append(reinterpret_cast<const char*>(wire.output().data()), wire.output().size());
+      output_.append(reinterpret_cast<const char*>(wire.output().data()), wire.output().size());
       wire.reset();
-      more = session_->has_more() || handler_.go_on();
-      turn_loop();
+      more = session_->has_more() || worker_.answering.go_on();
+      worker_.turn_loop();
     }
     alive_ = alive_ && !session_->finished();
     return alive_;
   }
   bool end() { return alive_ && session_->end_of_input() && answer(); }
 
-  std::string output;
-
-  // ServerState
-  void serve_soon(http::Connection&) override {}
-  void serve_later(http::Connection&) override {}
-  void remove(http::Connection&) override {}
+  std::string_view output() const { return output_; }
+  const std::vector<std::string>& requests() const { return worker_.answering.requests; }
 
  private:
-  void turn_loop() { event_base_loop(loop.base(), EVLOOP_NONBLOCK); }
+  inline static Worker worker_;
 
-  Answering& handler_;
   http::Connection connection_;
   std::unique_ptr<http::Session> session_;
+  std::string output_;
   bool alive_ = true;
 };
 
