@@ -120,8 +120,8 @@ struct Best {
   }
 };
 
-// What stands behind a location's path is joined to another one. A normalised path has no ".." of its own, but
-// "/a" would make one of "/a../x".
+// What stands behind a location's path is joined to another one. A normalised path has no ".." of its own,
+// but "/a" would make one of "/a../x".
 bool is_prefix(std::string_view prefix, std::string_view path) {
   if (!path.starts_with(prefix)) return false;
   const std::string_view rest = path.substr(prefix.size()), segment = rest.substr(0, rest.find('/'));

@@ -28,7 +28,8 @@ std::string escaped(std::string_view text) {
 
 void check_normal(std::string_view path) {
   require(path.starts_with('/'), "a normal path begins with a slash");
-  require(!has_control(path), "a normal path has no control character");
+  require(!has_control(path) && path.find('\\') == path.npos,
+          "a normal path has no control character and no backslash");
   require(!climbs(path), "a normal path has no ..");
   require(path.find("//") == path.npos && path.find("/./") == path.npos && !path.ends_with("/."),
           "a normal path has no empty segment and no .");

@@ -29,6 +29,7 @@ Answer read_answer(std::string_view text) {
   std::string_view words = take_line(text);
   answer.document = text;
   answer.status = static_cast<int>(number_of(words) % 600);
+  if (answer.status < 200) answer.status = 0;  // nobody answered
   while (words.find(' ') != words.npos) {
     words.remove_prefix(words.find(' ') + 1);
     const std::string_view word = words.substr(0, words.find(' '));

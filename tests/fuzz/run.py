@@ -59,8 +59,9 @@ class Target:
 
     def keep(self, artifact):
         """Where the input is kept; "" for one that was slow only by the clock."""
-        kind, digest = os.path.basename(artifact).split("-")
+        kind, *_, digest = os.path.basename(artifact).split("-")
         if kind == "slow" or (kind == "timeout" and not is_slow(self.binary, artifact)):
+            print(f"{self.name}: {digest} was slow by the clock only, what came after it was left out", flush=True)
             return ""
         path = os.path.join(self.results, f"fuzz-{self.name}-{digest[:16]}")
         with open(artifact, "rb") as source, open(path, "wb") as to:
@@ -94,7 +95,7 @@ def main():
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--seconds", type=int, default=600 if os.environ.get("ENTREPOT_LONG") == "1" else 8)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     options.build, options.results = os.path.abspath(options.build), os.path.abspath(options.results)
     known = sorted(os.path.basename(path)[:-8] for path in glob.glob(f"{HERE}/*_fuzz.cc"))
     os.makedirs(options.results, exist_ok=True)
