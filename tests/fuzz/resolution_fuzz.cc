@@ -34,7 +34,9 @@ Answer read_answer(std::string_view text) {
     words.remove_prefix(words.find(' ') + 1);
     const std::string_view word = words.substr(0, words.find(' '));
     const size_t sign = word.find('=');
-    if (sign != word.npos) answer.fields.emplace_back(word.substr(0, sign), word.substr(sign + 1));
+    // proxy/upstream/head_parser.cc lets no other value through.
+    if (sign != word.npos && !has_control(word))
+      answer.fields.emplace_back(word.substr(0, sign), word.substr(sign + 1));
   }
   return answer;
 }
