@@ -1,8 +1,8 @@
 // A conf: words, directives, and what all of them together mean.
 //
 // Input: the conf. It may include "part.conf", which stands beside it, and itself.
-#include <filesystem>
-#include <fstream>
+#include <tuple>
+#include <utility>
 
 #include "proxy/config/address.h"
 #include "proxy/config/config.h"

@@ -47,7 +47,7 @@ inline uint64_t number_of(std::string_view text) {
   return value;
 }
 
-// A file name, path or target that has to stay what it is wherever it goes.
+// A line end or another character that no name, path or field may have.
 inline bool has_control(std::string_view text) {
   for (const char c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return true;
