@@ -62,6 +62,7 @@ Result<std::string> read_checked(const DiskFile& file, uint64_t size) noexcept {
 }
 
 std::optional<Footer> decode(std::string_view body) {
+  if (get<uint32_t>(body, 8) != kVersion || get<uint32_t>(body, 12) != 0) return std::nullopt;
   Footer footer;
   footer.name_hash = get<uint64_t>(body, 16);
   footer.length_bytes = get<uint64_t>(body, 24);

@@ -182,7 +182,7 @@ struct Server {
   std::vector<Location> locations;
   Shared shared;
 
-  // The location for a normalised path: exact, else the longest prefix. Null: none. Thread-safe.
+  // Of a normalised path: exact, else the longest prefix; "/a" is none of "/a../x". Null: none. Thread-safe.
   const Location* find_location(std::string_view path) const noexcept;
 };
 

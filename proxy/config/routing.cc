@@ -120,6 +120,14 @@ struct Best {
   }
 };
 
+// What stands behind a location's path is joined to another one. A normalised path has no ".." of its own,
+// but "/a" would make one of "/a../x".
+bool is_prefix(std::string_view prefix, std::string_view path) {
+  if (!path.starts_with(prefix)) return false;
+  const std::string_view rest = path.substr(prefix.size()), segment = rest.substr(0, rest.find('/'));
+  return segment != "." && segment != "..";
+}
+
 }  // namespace
 
 bool may_climb(std::string_view path) {
@@ -161,7 +169,7 @@ const Location* Server::find_location(std::string_view path) const noexcept {
   for (const Location& location : locations) {
     if (location.match == Location::Match::kExact) {
       if (path == location.path) return &location;
-    } else if (path.starts_with(location.path) && (!best || location.path.size() > best->path.size())) {
+    } else if (is_prefix(location.path, path) && (!best || location.path.size() > best->path.size())) {
       best = &location;
     }
   }

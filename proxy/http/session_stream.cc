@@ -177,6 +177,7 @@ void SessionStream::clear() {
   place = nullptr;
   cache_status = {};
   upstream_note.clear();
+  came_by_link = false;
 }
 
 SessionStream* StreamPool::acquire() {

@@ -13,7 +13,7 @@ int hex_value(char c) {
 
 bool is_plain(std::string_view raw) {
   for (size_t i = 0; i < raw.size(); ++i) {
-    if (raw[i] == '%') return false;
+    if (raw[i] == '%' || raw[i] == '\\') return false;
     if (raw[i] == '/' && i + 1 < raw.size() && (raw[i + 1] == '/' || raw[i + 1] == '.')) return false;
   }
   return true;
@@ -31,7 +31,8 @@ std::optional<std::string> decode(std::string_view raw) {
       c = static_cast<char>(high * 16 + low);
       i += 2;
     }
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return std::nullopt;
+    // A backslash is a slash to some upstreams: "..\x" would climb there, and nowhere here.
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\') return std::nullopt;
     out.push_back(c);
   }
   return out;

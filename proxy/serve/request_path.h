@@ -15,8 +15,8 @@ struct RequestPath {
 };
 
 // Empty for what must be refused with 400: no leading '/', a bad percent-encoding, NUL or another control
-// character (encoded or not), or
-// ".." above the root. Source: nginx's ngx_http_parse_complex_uri for what is merged and resolved; RFC
+// character or a backslash (encoded or not),
+// or ".." above the root. Source: nginx's ngx_http_parse_complex_uri for what is merged and resolved; RFC
 // 3986 5.2.4.
 std::optional<RequestPath> parse_request_path(std::string_view target);
 

@@ -27,6 +27,14 @@ Footer footer_of(const std::string& content, std::string metadata) {
   return footer;
 }
 
+// The footer with another byte, its checksum right.
+std::string with_byte(std::string footer, size_t at, char byte) {
+  footer[at] = byte;
+  const uint64_t checksum = XXH3_64bits(footer.data(), footer.size() - 16);
+  std::memcpy(footer.data() + footer.size() - 16, &checksum, 8);
+  return footer;
+}
+
 class FooterFile : public ::testing::Test {
  protected:
   Result<Footer> read(const std::string& bytes) {
@@ -111,13 +119,17 @@ TEST_F(FooterFile, IsRefusedWhenBytesWereAddedOrContentIsMissing) {
 }
 
 TEST_F(FooterFile, OfANewerVersionIsToldFromDamage) {
-  std::string footer = encode_footer(footer_);
-  footer[8] = 2;
-  const uint64_t checksum = XXH3_64bits(footer.data(), footer.size() - 16);
-  std::memcpy(footer.data() + footer.size() - 16, &checksum, 8);
-  const auto newer = read(content_ + footer);
+  const auto newer = read(content_ + with_byte(encode_footer(footer_), 8, 2));
   ASSERT_FALSE(newer);
   EXPECT_EQ(newer.error(), Error::kUnsupported);
+}
+
+TEST_F(FooterFile, OfNoVersionOrWithBytesThatMustBeZeroIsRefused) {
+  for (const auto& [at, byte] : {std::pair<size_t, char>{8, 0}, {12, 1}, {15, 1}}) {
+    const auto odd = read(content_ + with_byte(encode_footer(footer_), at, byte));
+    ASSERT_FALSE(odd) << at;
+    EXPECT_EQ(odd.error(), Error::kCorrupt);
+  }
 }
 
 TEST(ChunkChecksum, DiffersByPlaceAndBySeed) {

@@ -1,6 +1,7 @@
 """Checks every source of a configured build folder with that folder's compiler, and writes no object.
 
-    syntax_only.py BUILD JUNIT    one test case for each source, all warnings as the build has them
+    syntax_only.py BUILD JUNIT TARGET    one test case for each source, all warnings as the build has them, but for
+                                         what building TARGET has compiled with them already
 """
 import concurrent.futures
 import json
@@ -9,6 +10,11 @@ import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+
+
+def object_of(entry):
+    words = shlex.split(entry["command"])
+    return words[words.index("-o") + 1]
 
 
 def check(entry):
@@ -23,9 +29,11 @@ def check(entry):
 
 
 def main():
-    build, junit = sys.argv[1:]
+    build, junit, target = sys.argv[1:]
+    compiled = set(subprocess.run(["ninja", "-C", build, "-t", "inputs", target], capture_output=True, text=True,
+                                  check=True).stdout.splitlines())
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
-        entries = json.load(file)
+        entries = [entry for entry in json.load(file) if object_of(entry) not in compiled]
     suite = ElementTree.Element("testsuite", name="syntax")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for source, said in pool.map(check, entries):

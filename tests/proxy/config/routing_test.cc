@@ -47,6 +47,17 @@ TEST_F(Routing, OrderOfLocationsDoesNotMatter) {
 
 TEST_F(Routing, NoLocation) { EXPECT_EQ(good_server("location /a { }")->find_location("/b"), nullptr); }
 
+// Unlike nginx, where "/a" with proxy_pass http://u/b/ sends "/a../x" to "/b/../x".
+TEST_F(Routing, WhatWouldClimbOutOfALocationIsNoneOfIt) {
+  const auto server = good_server("location /a { return 201; } location /b/ { return 202; }");
+  for (const char* path : {"/a..", "/a../x", "/a.", "/a./x", "/b"})
+    EXPECT_EQ(server->find_location(path), nullptr) << path;
+  for (const char* path : {"/a", "/a/x", "/a...", "/a..b/x", "/a.x"}) {
+    ASSERT_NE(server->find_location(path), nullptr) << path;
+    EXPECT_EQ(server->find_location(path)->return_->status, 201) << path;
+  }
+}
+
 // -- servers (nginx: "Server names") --
 
 std::string name_of(const Server& server) { return server.names.empty() ? "(none)" : server.names.front(); }

@@ -103,6 +103,26 @@ TEST(Http1, PipelinedAnswersShareAWrite) {
   EXPECT_LE(server.counters().writes, 3u);
 }
 
+// Streams come from a pool. What a handler noted on one, a right among it, is of one request only.
+TEST(Http1, AStreamUsedAgainRemembersNothingOfTheRequestBefore) {
+  TestServer server;
+  server.handler.script = [](Stream& stream) {
+    const bool fresh = !stream.came_by_link && !stream.site && !stream.place && stream.cache_status.empty() &&
+                       stream.upstream_note.empty() && !stream.responded() && stream.status() == 0;
+    stream.came_by_link = true;
+    stream.site = &stream;
+    stream.place = &stream;
+    stream.cache_status = "hit";
+    stream.upstream_note = "note";
+    respond_text(stream, fresh ? "fresh" : "used");
+  };
+  Client client(server);
+  client.send(kGet);
+  EXPECT_THAT(client.receive_until("fresh"), EndsWith("\r\n\r\nfresh"));
+  client.send(kLast);
+  EXPECT_THAT(client.receive_all(), EndsWith("\r\n\r\nfresh"));
+}
+
 TEST(Http1, TenMebibytesArriveAsTheyAre) {
   TestServer server;
   static constexpr uint64_t kLength = 10 << 20;

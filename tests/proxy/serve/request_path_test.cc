@@ -38,7 +38,7 @@ TEST(RequestPath, IsDecodedOnceAndResolved) {
 
 TEST(RequestPath, WhatCannotBeResolvedIsRefused) {
   for (const char* target : {"", "a", "*", "/..", "/a/../..", "/%2e%2e/x", "/a/%2e%2e/%2e%2e/x", "/%", "/%4",
-                             "/%zz", "/a%00b", "/a%0ab", "/a b", "/a\x01"}) {
+                             "/%zz", "/a%00b", "/a%0ab", "/a b", "/a\x01", "/a\\b", "/a/..%5c..%5Cb"}) {
     EXPECT_EQ(path_of(target), "refused") << target;
   }
 }
