@@ -100,10 +100,7 @@ def nothing_at(origin):
 
 
 class Load:
-    """Clients that ask for things at random, whole and in ranges, over both versions, until they are stopped or cut off.
-
-    `fresh`: a folder of new small things, of which there is always one more: `self.fresh`.
-    """
+    """Clients that ask for things at random, whole and in ranges, over both versions, until they are stopped."""
 
     def __init__(self, edge, things, report, seed, clients=4):
         self._edge, self._things, self._report = edge, things, report
@@ -149,3 +146,21 @@ class Load:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+
+
+class Feed(Load):
+    """Asks for ever new things, so that there is always something to store and to commit: `fed`."""
+
+    def __init__(self, edge, origin, under, report, seed, size=300):
+        self._origin, self._under, self._size = origin, under, size
+        self.fed = {}
+        super().__init__(edge, self.fed, report, seed, clients=1)
+
+    def _run(self, chance, second):
+        while not self._stop.is_set():
+            path = f"{self._under}/{len(self.fed)}"
+            self.fed[path] = self._origin.add(path, size=self._size)
+            try:
+                read_all(self._edge, {path: self.fed[path]}, self._report)
+            except OSError:
+                return

@@ -3,29 +3,10 @@ import os
 import random
 import time
 
-from faults.oracle import KIB, MIB, Load, Report, add_things, nothing_at, read_all
+from faults.oracle import KIB, MIB, Feed, Load, Report, add_things, nothing_at, read_all
 
 CUTS = 200 if os.environ.get("ENTREPOT_LONG") else 20
 CUTS_PER_DISK = 20  # then another: what is held as committed grows with every round
-
-
-class Feed(Load):
-    """Asks for ever new small things, so that there is always something to commit."""
-
-    def __init__(self, edge, origin, under, report, seed):
-        self._new = (f"{under}/{number}" for number in range(1 << 30))
-        self._origin = origin
-        self.fed = {}
-        super().__init__(edge, self.fed, report, seed, clients=1)
-
-    def _run(self, chance, second):
-        while not self._stop.is_set():
-            path = next(self._new)
-            self.fed[path] = self._origin.add(path, size=300)
-            try:
-                read_all(self._edge, {path: self.fed[path]}, self._report)
-            except OSError:
-                return
 
 
 def power_cuts(make_edge, make_disk, origin, cuts, seed, **binary):

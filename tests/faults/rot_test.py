@@ -19,10 +19,6 @@ def flip_bit(path, bit):
         file.write(bytes([byte ^ 1 << bit % 8]))
 
 
-def blob_file(edge, thing):
-    return os.path.join(edge.folder, edge.store, "blobs", thing.sha256[:2], thing.sha256)
-
-
 def rot(make_edge, origin, seed, blobs, running, **binary):
     """One bit flipped in each blob's file, content or footer. Of half of them a range around the place is asked
     for first, where it is in the content."""
@@ -40,7 +36,7 @@ def rot(make_edge, origin, seed, blobs, running, **binary):
     origin.forget()
     flipped = {}
     for path, thing in things.items():
-        file = blob_file(edge, thing)
+        file = edge.blob_file(thing.sha256)
         flipped[path] = chance.randrange(os.path.getsize(file) * 8)
         flip_bit(file, flipped[path])
     if not running:

@@ -39,7 +39,7 @@ class Disk:
             with open(self._at("image"), "wb") as image:
                 image.truncate(size)
             self._attach()
-            run("mkfs.ext4", "-q", "-b", "4096", "-N", "8192", "-E", "nodiscard,lazy_itable_init=0", self._loop)
+            run("mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-N", "8192", "-E", "nodiscard,lazy_itable_init=0", self._loop)
             self._mount()
         except BaseException:
             self.close()
@@ -100,8 +100,9 @@ class Disk:
             self._kit = None
 
     def remount(self):
-        """An end and a start in order; what was read is in memory no more."""
-        self._unmount()
+        """An end and a start in order; nothing of what was on it is in memory any more."""
+        self._detach()
+        self._attach()
         self._mount()
 
     def wait_unflushed(self, bytes_at_stake, seconds=1):

@@ -185,6 +185,9 @@ http {{
         assert not died, f"the serving process died:\n{said[-6000:]}"
         assert code == 0, f"the edge ended with {code}:\n{said[-6000:]}"
 
+    def blob_file(self, sha256):
+        return os.path.join(self.folder, self.store, "blobs", sha256[:2], sha256)
+
     # -- what it tells --
 
     def stderr(self):
