@@ -11,6 +11,16 @@ namespace entrepot::fill {
 using cache::FillPhase;
 using cache::kUnknownLength;
 
+namespace {
+
+// An empty body ends with its head: it has no last byte that could be held back until its digest is known.
+bool is_wrongly_empty(const resolver::StoredResponse& response) {
+  return response.status == 200 && response.length_bytes == 0 && response.expected_digest &&
+         Hasher(response.expected_digest->algorithm).finish() != *response.expected_digest;
+}
+
+}  // namespace
+
 io::Task<void> FillTask::ask_first() {
   if (plan_.fill->phase() != FillPhase::kHead) co_return;
   pinned_.digest_known = plan_.expected_digest.has_value();
@@ -173,6 +183,12 @@ io::Task<void> FillTask::begin_body(upstream::Exchange exchange, Judged judged) 
     co_await doubt_vouchers();
     fail(Error::kLengthMismatch, "the body is " + std::to_string(response.length_bytes) +
                                      " bytes long, and must be " + std::to_string(*plan_.expected_length));
+    co_return;
+  }
+  if (is_wrongly_empty(response)) {
+    ++context_.counters.digest_mismatches;
+    co_await doubt_vouchers();
+    fail(Error::kDigestMismatch, "the body is empty, which is not what its digest promises");
     co_return;
   }
   const bool merged = co_await settle_digest(response);

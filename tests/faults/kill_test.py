@@ -1,4 +1,4 @@
-"""kill -9 at any moment of a load: nothing wrong is served, what was committed is a hit, what was renamed comes back."""
+"""kill -9 at any moment of a load: nothing wrong is served, commits stay, what was renamed comes back."""
 import os
 import random
 import re
@@ -24,8 +24,8 @@ def kills(make_edge, origin, rounds, seed, **binary):
         if number % 2:  # what is done before a commit begins is in it: the second one seen began after
             anchors = add_things(origin, (100, 90 * KIB), f"/anchor/{number}")
             read_all(edge, anchors, report)
-            wait_until(lambda: all(os.path.exists(edge.blob_file(thing.sha256)) for thing in list(anchors.values())[1:]),
-                       "the anchors' files")
+            files = [edge.blob_file(thing.sha256) for thing in list(anchors.values())[1:]]
+            wait_until(lambda: all(map(os.path.exists, files)), "the anchors' files")  # noqa: B023
             commits = edge.metrics()["commits_total"]
             edge.wait_metric("commits_total", lambda value: value >= commits + 2)
             committed.update(anchors)

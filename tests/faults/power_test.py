@@ -9,14 +9,14 @@ CUTS = 200 if os.environ.get("ENTREPOT_LONG") else 20
 CUTS_PER_DISK = 20  # then another: what is held as committed grows with every round
 
 
-def power_cuts(make_edge, make_disk, origin, cuts, seed, **binary):
+def power_cuts(make_disk, make_edge, origin, cuts, seed, **binary):
     """Two edges on one disk. One is small and evicts without end. In the other is room for all: what it has
     committed must be a hit after the cut, and nothing but a loss can be the reason when it is not."""
     report = Report("power cuts")
     chance = random.Random(seed)
     # Within the index, in files of one chunk and of several; all together twice what the small edge holds.
-    sizes = ([chance.randrange(1, 8 * KIB) for _ in range(40)] + [chance.randrange(70 * KIB, 300 * KIB) for _ in range(24)]
-             + [1200 * KIB] * 6)
+    sizes = [chance.randrange(1, 8 * KIB) for _ in range(40)]
+    sizes += [chance.randrange(70 * KIB, 300 * KIB) for _ in range(24)] + [1200 * KIB] * 6
     small = add_things(origin, sizes, "/small")
     things = {**small, **add_things(origin, [5 * MIB, 6 * MIB], "/large")}
     location = f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}"
@@ -53,7 +53,9 @@ def power_cuts(make_edge, make_disk, origin, cuts, seed, **binary):
             ample.start()
         except AssertionError as error:
             report.other.append(f"round {number}: no start: {error}")
-            break
+            evicting.abandon()
+            ample.abandon()
+            return report
         with nothing_at(origin):
             for path, outcome in read_all(ample, committed, report).items():
                 if outcome != "hit":
@@ -68,11 +70,9 @@ def power_cuts(make_edge, make_disk, origin, cuts, seed, **binary):
     return report
 
 
-def test_a_power_cut_leaves_no_wrong_byte_and_loses_nothing_that_was_committed(make_edge, make_disk, origin,
-                                                                                         seed):
-    power_cuts(make_edge, make_disk, origin, CUTS, seed).assert_clean()
+def test_a_power_cut_leaves_no_wrong_byte_and_loses_nothing_committed(make_disk, make_edge, origin, seed):
+    power_cuts(make_disk, make_edge, origin, CUTS, seed).assert_clean()
 
 
-
-def test_an_index_that_is_not_synced_is_found_out(make_edge, make_disk, origin, seed, seeded):
-    assert power_cuts(make_edge, make_disk, origin, 3, seed, **seeded("index-unsynced")).complaints()
+def test_an_index_that_is_not_synced_is_found_out(make_disk, make_edge, origin, seed, seeded):
+    assert power_cuts(make_disk, make_edge, origin, 3, seed, **seeded("index-unsynced")).complaints()

@@ -1,4 +1,4 @@
-"""A system call of the store fails, whichever it is: nothing wrong is served, no sync is tried twice, the edge serves on."""
+"""A system call of the store fails, whichever it is: no wrong byte, no sync that is tried twice, and it serves on."""
 import collections
 import os
 import random
@@ -91,7 +91,7 @@ def one_fault(make_edge, origin, call, error, number, report, log, **binary):
             edge.start()
         except AssertionError:  # a store that cannot be opened: what started it starts it again
             report.note("starts refused")
-            edge.process = None
+            edge.abandon()
             edge.wrapper = []
             edge.start()
         everything = script(edge, origin, report)

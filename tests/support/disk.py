@@ -6,7 +6,8 @@ shows as a file, which is a loop device, which is mounted.
     disk.cut(edge)   # the processes of `edge` and the disk end at once; the disk comes back as a real one might
     disk.close()
 
-At a cut a random half of what was not flushed is kept, a quarter of it torn at sectors; the rest is lost. REQUIRES: root.
+At a cut a random half of what was not flushed is kept, a quarter of it torn at sectors; the rest is lost.
+REQUIRES: root.
 """
 import contextlib
 import json
@@ -39,7 +40,8 @@ class Disk:
             with open(self._at("image"), "wb") as image:
                 image.truncate(size)
             self._attach()
-            run("mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-N", "8192", "-E", "nodiscard,lazy_itable_init=0", self._loop)
+            run("mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-N", "8192", "-E", "nodiscard,lazy_itable_init=0",
+                self._loop)
             self._mount()
         except BaseException:
             self.close()
@@ -58,8 +60,8 @@ class Disk:
             ["nbdkit", "--foreground", "--exit-with-parent", "--unix", self._at("socket"), "python", PLUGIN,
              *(f"{name}={self._at(name)}" for name in ("image", "log", "faults"))], stdout=said, stderr=said)
         self._wait(lambda: os.path.exists(self._at("socket")))
-        self._fuse = subprocess.Popen(["nbdfuse", self._at("exported/disk"), f"nbd+unix:///?socket={self._at('socket')}"],
-                                      stdout=said, stderr=said)
+        where = f"nbd+unix:///?socket={self._at('socket')}"
+        self._fuse = subprocess.Popen(["nbdfuse", self._at("exported/disk"), where], stdout=said, stderr=said)
         said.close()
         self._wait(lambda: os.path.exists(self._at("exported/disk")))
         self._loop = run("losetup", "--find", "--show", self._at("exported/disk")).strip()
@@ -89,7 +91,7 @@ class Disk:
         self._unmount()
         if self._loop:
             run("losetup", "--detach", self._loop)
-            self._loop = None
+        self._loop = None
         if self._fuse:
             subprocess.run(["fusermount3", "-u", self._at("exported")], capture_output=True, check=False)
             self._fuse.wait(20)
@@ -142,8 +144,9 @@ class Disk:
                         image.write(data[first:first + SECTOR] if torn else data)
 
     def close(self):
+        """May be called again."""
         self._detach()
-        shutil.rmtree(self._home)
+        shutil.rmtree(self._home, ignore_errors=True)
 
     # -- its faults --
 

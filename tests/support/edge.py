@@ -167,6 +167,12 @@ http {{
         wait_until(lambda: not self._listening(), "the killed edge's sockets to close")
         self.process = None
 
+    def abandon(self):
+        """Ends it in whatever state it is, and holds nothing against it."""
+        if self.process.poll() is None:
+            self.kill()
+        self.process = None
+
     def _listening(self):
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.tls_port)) == 0
