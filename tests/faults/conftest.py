@@ -10,7 +10,7 @@ from support.disk import Disk
 # What is made here are mounts, loop devices and processes: they are to go away when the run is ended, too.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-TOOLS = ("nbdkit", "nbdfuse", "fusermount3", "losetup", "mkfs.ext4", "e2fsck", "filefrag", "strace", "prlimit",
+TOOLS = ("nbdkit", "nbdfuse", "losetup", "mkfs.ext4", "e2fsck", "filefrag", "strace", "prlimit",
          "faketime")
 
 

@@ -105,7 +105,8 @@ class Load:
     def __init__(self, edge, things, report, seed, clients=4):
         self._edge, self._things, self._report = edge, things, report
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(random.Random(f"{seed}/{number}"), number % 2))
+        self._threads = [threading.Thread(target=self._run, args=(random.Random(f"{seed}/{number}"), number % 2),
+                                          daemon=True)
                          for number in range(clients)]
         for thread in self._threads:
             thread.start()

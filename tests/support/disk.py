@@ -81,19 +81,23 @@ class Disk:
         done = subprocess.run(["e2fsck", "-p", self._loop], capture_output=True, text=True, check=False)
         assert done.returncode <= 1, done.stdout + done.stderr
 
-    def _unmount(self):
-        if os.path.ismount(self.folder):
-            wait_until(lambda: subprocess.run(["umount", self.folder], capture_output=True,
-                                              check=False).returncode == 0, f"{self.folder} to be unmounted", 20)
+    @staticmethod
+    def _unmount(folder):
+        """Whoever has it open is about to end: the killed processes, a loop device that is being detached."""
+        def gone():
+            subprocess.run(["umount", folder], capture_output=True, check=False)
+            with open("/proc/self/mounts", encoding="utf-8") as mounts:
+                return f" {folder} " not in mounts.read()
+        wait_until(gone, f"{folder} to be unmounted", 20)
 
     def _detach(self):
         """Nothing of it is left, whatever state it is in."""
-        self._unmount()
+        self._unmount(self.folder)
         if self._loop:
             run("losetup", "--detach", self._loop)
         self._loop = None
         if self._fuse:
-            subprocess.run(["fusermount3", "-u", self._at("exported")], capture_output=True, check=False)
+            self._unmount(self._at("exported"))
             self._fuse.wait(20)
             self._fuse = None
         if self._kit:
