@@ -95,6 +95,7 @@ int64_t freshness_lifetime(const StoredResponse& response) {
 }
 
 int64_t current_age(const StoredResponse& response, std::time_t now) {
+  if (now < response.response_time - kClockStepSeconds) return kMaxDeltaSeconds;
   const auto date = parse_http_date(trimmed(find(response.fields, "date")));
   const int64_t apparent = date ? std::max<int64_t>(0, response.response_time - *date) : 0;
   const int64_t delay = std::max<int64_t>(0, response.response_time - response.request_time);

@@ -19,8 +19,11 @@ namespace entrepot::resolver {
 // 10 s where the conf is silent about it. Never more than 2^31. Source: RFC 9111 4.2.1.
 int64_t freshness_lifetime(const StoredResponse& response);
 
-// Seconds since the response was made or last validated at its origin, never negative. Source: RFC
-// 9111 4.2.3.
+// By more than this a clock is not corrected, it has been wrong.
+inline constexpr std::time_t kClockStepSeconds = 60;
+
+// Seconds since the response was made or last validated at its origin, never negative. 2^31 where it came in
+// a future that our clock has gone back from: nobody knows then. Source: RFC 9111 4.2.3.
 int64_t current_age(const StoredResponse& response, std::time_t now);
 
 // freshness_lifetime > current_age.

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Builds and passes the tests. Installs what they need when root; a missing tool is a failure, never a skip.
 # Last line: `N passed, N failed`; the end is 0 only when nothing failed and nothing was skipped.
-#   ENTREPOT_STAGES="release asan tsan fuzz"  which stages (default: all four)
-#   ENTREPOT_LONG=1                           the long forms: 50 rounds of kill -9 instead of 10, 10 minutes of new
-#                                             inputs for each fuzz target instead of 8 seconds, ...
+#   ENTREPOT_STAGES="release asan tsan fuzz faults"  which stages (default: all five; the last needs root)
+#   ENTREPOT_LONG=1                                  the long forms: 50 rounds of kill -9 instead of 10, 200 power cuts
+#                                                    instead of 20, 10 minutes of new inputs for each fuzz target, ...
 set -uo pipefail
 exec 2>&1
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$top" || exit 1
-stages=${ENTREPOT_STAGES:-release asan tsan fuzz}
+stages=${ENTREPOT_STAGES:-release asan tsan fuzz faults}
 jobs=$(nproc)
 results=$top/build/results
 python=/usr/bin/python3 # Debian's, which has the packages: another may stand before it in PATH
@@ -42,31 +42,31 @@ cpp_tests() { # cpp_tests PRESET CTEST-OPTION...
     grep -vE '^\[ +(OK|RUN) +\]' "$results/$preset-cpp.log" | tail -400
 }
 
-e2e_tests() { # e2e_tests PRESET FOLDER...
-  local preset=$1; shift
-  : > "$results/$preset-e2e.xml"
+e2e_tests() { # e2e_tests PRESET NAME FOLDER...
+  local preset=$1 run=$1-$2; shift 2
+  : > "$results/$run.xml"
   ENTREPOT_BIN=$top/build/$preset/entrepot "$python" -m pytest -q -n "$jobs" --dist loadfile --durations=10 \
-    --basetemp "/tmp/entrepot-$preset-$$" --junitxml "$results/$preset-e2e.xml" "$@" > "$results/$preset-e2e.log" 2>&1 ||
-    tail -400 "$results/$preset-e2e.log"
-  rm -rf "/tmp/entrepot-$preset-$$"
+    --basetemp "/tmp/entrepot-$run-$$" --junitxml "$results/$run.xml" "$@" > "$results/$run.log" 2>&1 ||
+    tail -400 "$results/$run.log"
+  rm -rf "/tmp/entrepot-$run-$$"
 }
 
 stage_release() {
   configure release -DENTREPOT_TESTS=ON -DENTREPOT_BENCH=ON && build release all || return 1
   cpp_tests release
-  e2e_tests release tests/e2e tests/clients
+  e2e_tests release e2e tests/e2e tests/clients
 }
 
 stage_asan() {
   configure asan && build asan all || return 1
   cpp_tests asan
-  e2e_tests asan tests/e2e
+  e2e_tests asan e2e tests/e2e
 }
 
 stage_tsan() {
   configure tsan && build tsan entrepot "${threaded[@]}" || return 1
   cpp_tests tsan --tests-regex "^($(IFS='|'; echo "${threaded[*]}"))\$"
-  e2e_tests tsan "${threaded_e2e[@]}"
+  e2e_tests tsan e2e "${threaded_e2e[@]}"
 }
 
 # The second compiler, with -Wthread-safety: it builds what is fuzzed, and reads the rest of what is shipped.
@@ -75,6 +75,15 @@ stage_fuzz() {
   "$python" tests/support/syntax_only.py build/fuzz "$results/fuzz-syntax.xml" fuzz_targets
   : > "$results/fuzz.xml"
   ASAN_OPTIONS='' "$python" tests/fuzz/run.py build/fuzz "$results" || true # tally.py reads what came of it
+}
+
+# What breaks disks, syscalls, limits and clocks: with the binary that is shipped, and with the one that can be
+# asked to do without a protection, which is built with `asan`.
+stage_faults() {
+  [ "$(id -u)" = 0 ] || { echo "run.sh: the stage faults mounts disks and limits memory: it needs root"; return 1; }
+  configure release && build release entrepot || return 1
+  configure asan && build asan entrepot || return 1
+  ENTREPOT_SEEDED_BIN=$top/build/asan/entrepot e2e_tests release faults tests/faults
 }
 
 mkdir -p "$results"

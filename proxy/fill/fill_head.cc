@@ -15,6 +15,12 @@ namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{20};  // at what another fill has come to
 
+// An empty body ends with its head: it has no last byte that could be held back until its digest is known.
+bool is_wrongly_empty(const resolver::StoredResponse& response) {
+  return response.status == 200 && response.length_bytes == 0 && response.expected_digest &&
+         Hasher(response.expected_digest->algorithm).finish() != *response.expected_digest;
+}
+
 }  // namespace
 
 // Everybody who may have it is asked once; who answers, settles it.
@@ -237,6 +243,15 @@ io::Task<FillTask::First> FillTask::begin_body(Source& source, upstream::Exchang
     error_ = Error::kLengthMismatch;
     trouble_ = "the body is " + std::to_string(response.length_bytes) + " bytes long, and must be " +
                std::to_string(*plan_.expected_length);
+    co_return First::kAskAgain;
+  }
+  if (is_wrongly_empty(response)) {
+    ++context_.counters.digest_mismatches;
+    source.out = true;
+    blame(source);
+    co_await doubt_vouchers();
+    error_ = Error::kDigestMismatch;
+    trouble_ = "the body is empty, which is not what its digest promises";
     co_return First::kAskAgain;
   }
   const bool merged = co_await settle_digest(response);

@@ -5,6 +5,7 @@
 #include "proxy/config/routing.h"
 #include "proxy/serve/question.h"
 #include "proxy/serve/request_variables.h"
+#include "resolver/freshness.h"
 
 namespace entrepot::serve {
 
@@ -125,6 +126,7 @@ bool Handler::serve_hit(http::Stream& stream, const Place& place) {
   const std::time_t now = tools_.loop.wall_seconds();
   auto blob = hot->blob.lock();
   if (!blob || blob->retired() || now >= hot->fresh_until ||
+      now < hot->touched - resolver::kClockStepSeconds ||  // the clock went back: is it fresh?
       hot->generation != hot->cache->generation(hot->name_hash)) {
     hot_.erase(hash, name_.text);
     return false;

@@ -127,6 +127,25 @@ def test_bytes_that_are_not_the_promised_ones_never_end_cleanly(edge, origin, fi
     assert right.complete and right.body == promised
 
 
+@pytest.mark.parametrize("version", ["2", "1.1"])
+def test_an_empty_body_is_no_answer_where_something_was_promised(edge, origin, version):
+    data = b"a" * 1000
+    thing = origin.add("/thing.bin", data=b"", fields={"X-Checksum-Sha256": promise(data)["X-Checksum-Sha256"]})
+    assert edge.fetch("/thing.bin", version=version).status == 502
+    assert edge.metrics()["digest_mismatches_total"] == 1
+    thing.data = data
+    assert edge.fetch("/thing.bin", version=version).body == data
+
+
+def test_an_empty_body_that_was_promised_is_stored(edge, origin):
+    origin.add("/thing.bin", data=b"", fields={"X-Checksum-Sha256": promise(b"")["X-Checksum-Sha256"]})
+    for _ in range(2):
+        got = edge.fetch("/thing.bin")
+        assert got.complete and got.status == 200 and got.body == b""
+        edge.wait_idle()
+    assert len(origin.gets()) == 1
+
+
 @pytest.mark.parametrize("field", ["X-Checksum-Sha256", "Repr-Digest", "Docker-Content-Digest", "X-Checksum-Sha1",
                                    "X-Goog-Hash"])
 def test_bytes_that_are_the_promised_ones_are_stored(edge, origin, field):

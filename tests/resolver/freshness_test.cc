@@ -130,7 +130,12 @@ TEST(CurrentAge, IsTheGreaterOfDateAndAge) {
 
 TEST(CurrentAge, IsNeverNegative) {
   EXPECT_EQ(current_age(response({{"date", at(kNow + 500)}}), kNow), 0);  // upstream's clock is ahead
-  EXPECT_EQ(current_age(response({}), kNow - 500), 0);                    // ours went back
+  EXPECT_EQ(current_age(response({}), kNow - 50), 0);                     // ours was corrected
+}
+
+TEST(CurrentAge, OfWhatCameInAFutureThatIsNoMoreIsTheGreatest) {
+  EXPECT_EQ(current_age(response({}), kNow - 500), int64_t{1} << 31);
+  EXPECT_FALSE(is_fresh(with_control("max-age=100000"), kNow - 500));
 }
 
 TEST(IsFresh, EndsWhenAgeReachesTheLifetime) {

@@ -64,6 +64,9 @@ class Fetch:
         except FileNotFoundError:
             return 0
 
+    def running(self):
+        return self._process.poll() is None
+
     def kill(self):
         self._process.kill()
 
@@ -169,11 +172,12 @@ class Http2:
         self.acknowledge = True  # gives the windows back as bytes come
         self._flush()
 
-    def get(self, path, method="GET", **fields):
+    def get(self, path, method="GET", more=(), **fields):
+        """`more`: fields whose names may be repeated."""
         stream = self.state.get_next_available_stream_id()
         head = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
-        self.state.send_headers(stream, head + [(n.replace("_", "-"), v) for n, v in fields.items()],
-                                end_stream=True)
+        self.state.send_headers(stream, head + [(n.replace("_", "-"), v) for n, v in fields.items()]
+                                + list(more), end_stream=True)
         self.bodies[stream] = bytearray()
         self._flush()
         return stream

@@ -67,15 +67,20 @@ def make_certificate(folder, name="localhost"):
 
 
 class Edge:
-    """`locations`: what stands in the server block. `http`, `main`: what is added in those contexts."""
+    """`locations`: what stands in the server block. `http`, `main`: what is added in those contexts.
+
+    `store`: where the cache is. `program`, `environment`, `wrapper`: another binary, variables that it has besides,
+    a command that becomes it (strace -D, prlimit).
+    """
 
     def __init__(self, folder, certificate, locations, http="", main="", cache="max_size=4g", workers=2,
-                 server=""):
+                 server="", store="cache", program=None, environment=None, wrapper=()):
         self.folder = str(folder)
         self.ca, self._key = certificate
         self.tls_port, self.clear_port, self.admin_port = free_port(), free_port(), free_port()
         self.locations, self.http, self.main, self.server = locations, http, main, server
-        self.cache, self.workers = cache, workers
+        self.cache, self.workers, self.store = cache, workers, store
+        self.program, self.environment, self.wrapper = program or binary(), environment or {}, list(wrapper)
         self.process = None
         self.write_conf()
 
@@ -95,7 +100,7 @@ events {{ worker_connections 4096; }}
 http {{
     {LOG_FORMAT}
     access_log access.log main;
-    proxy_cache_path cache keys_zone=edge:16m {self.cache};
+    proxy_cache_path {self.store} keys_zone=edge:16m {self.cache};
     {self.http}
     server {{
         listen 127.0.0.1:{self.tls_port} ssl http2;
@@ -112,11 +117,14 @@ http {{
         with open(os.path.join(self.folder, "edge.conf"), "w", encoding="utf-8") as file:
             file.write(text)
 
+    def _line(self, *options):
+        return [*self.wrapper, self.program, "-p", self.folder, "-c", "edge.conf", *options]
+
     def launch(self, *options):
         """Starts without waiting."""
         with open(os.path.join(self.folder, "stderr"), "ab") as stderr:
-            self.process = subprocess.Popen([binary(), "-p", self.folder, "-c", "edge.conf", *options],
-                                            stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+            self.process = subprocess.Popen(self._line(*options), stdin=subprocess.DEVNULL, stdout=stderr,
+                                            stderr=stderr, env={**os.environ, **self.environment})
         return self
 
     def start(self):
@@ -134,7 +142,7 @@ http {{
 
     def command(self, *options):
         """Runs the binary with the conf and more options, to its end."""
-        return subprocess.run([binary(), "-p", self.folder, "-c", "edge.conf", *options], capture_output=True,
+        return subprocess.run([self.program, "-p", self.folder, "-c", "edge.conf", *options], capture_output=True,
                               text=True, timeout=WAIT_SECONDS, stdin=subprocess.DEVNULL)
 
     def send_signal(self, number):
@@ -154,8 +162,8 @@ http {{
             children = [int(pid) for pid in file.read().split()]
         return children[0] if children else None
 
-    def kill(self):
-        """What a power cut leaves of processes: master and child gone at once."""
+    def strike(self):
+        """Kills master and child at once, and waits for neither."""
         child = self.serving_pid()
         self.process.kill()
         if child:
@@ -163,8 +171,21 @@ http {{
                 os.kill(child, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+
+    def kill(self):
+        """What a power cut leaves of processes."""
+        self.strike()
+        self.wait_killed()
+
+    def wait_killed(self):
         self.process.wait()
         wait_until(lambda: not self._listening(), "the killed edge's sockets to close")
+        self.process = None
+
+    def abandon(self):
+        """Ends it in whatever state it is, and holds nothing against it."""
+        if self.process.poll() is None:
+            self.kill()
         self.process = None
 
     def _listening(self):
@@ -184,6 +205,9 @@ http {{
         died = re.search(r"serving process \d+ exited on signal (?!9\b)\d+", said)
         assert not died, f"the serving process died:\n{said[-6000:]}"
         assert code == 0, f"the edge ended with {code}:\n{said[-6000:]}"
+
+    def blob_file(self, sha256):
+        return os.path.join(self.folder, self.store, "blobs", sha256[:2], sha256)
 
     # -- what it tells --
 
