@@ -165,7 +165,8 @@ TEST_F(StoreTest, AnIndexThatIsDamagedWhileInUseIsMadeAgainWithoutARestart) {
   EXPECT_EQ(read_all(*reader), large_);
   EXPECT_EQ(bytes_stored("/c"), small_);
   EXPECT_EQ(store_->lookup(name("/a")), std::nullopt);
-  EXPECT_TRUE(eventually([&] { return store_->stats().blobs == 3; }));
+  EXPECT_TRUE(eventually([&] { return told("2 blobs that the index did not know are back"); }));
+  EXPECT_EQ(store_->stats().blobs, 3u);
   EXPECT_EQ(store_->stats().bytes, large_.size() + 200'000 + small_.size());
   ASSERT_TRUE(put("/a", large_));
   EXPECT_EQ(bytes_stored("/a"), large_);
