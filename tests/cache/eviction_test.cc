@@ -16,20 +16,14 @@ class Eviction : public StoreTest {
   static std::string text(int i) { return "/" + std::to_string(i); }
   // Writes into the index when a blob was last asked for.
   void set_recency(const std::string& of, uint32_t minutes) {
-    CacheStats stats;
-    Index::Options options;
-    options.path = options_.path + "/index";
-    options.stats = &stats;
-    const auto index = Index::open(options);
-    ASSERT_TRUE(index);
-    (*index)->start();
+    const auto index = index_alone();
     const std::string key = BlobKey::of(sha256(bytes_of(of))).key();
-    const auto payload = (*index)->get(Table::kBlobs, key);
+    const auto payload = index->get(Table::kBlobs, key);
     ASSERT_TRUE(payload);
     auto record = BlobRecord::decode(*payload);
     ASSERT_TRUE(record);
     record->recency = minutes;
-    (*index)->apply({{Table::kBlobs, key, record->encode()}});
+    index->apply({{Table::kBlobs, key, record->encode()}});
   }
   uint64_t taken() const { return store_->stats().bytes; }
   uint64_t on_disk() const {
@@ -142,14 +136,9 @@ TEST_F(Eviction, ATouchIsRememberedAcrossAReopen) {
   open();
   store_->touch(*blob_of("/1"));
   close();
-  CacheStats stats;
-  Index::Options options;
-  options.path = options_.path + "/index";
-  options.stats = &stats;
-  const auto index = Index::open(options);
-  ASSERT_TRUE(index);
+  const auto index = index_alone();
   const auto recency = [&](int i) {
-    return BlobRecord::decode(*(*index)->get(Table::kBlobs, BlobKey::of(sha256(bytes_of(content(i)))).key()))
+    return BlobRecord::decode(*index->get(Table::kBlobs, BlobKey::of(sha256(bytes_of(content(i)))).key()))
         ->recency;
   };
   EXPECT_EQ(recency(0), 1000u);

@@ -29,13 +29,7 @@ class IndexStart : public StoreTest {
 
  private:
   void write_records(uint64_t names) {
-    CacheStats stats;
-    Index::Options options;
-    options.path = options_.path + "/index";
-    options.stats = &stats;
-    const auto index = Index::open(options);
-    ASSERT_TRUE(index);
-    (*index)->start();
+    const auto index = index_alone();
     BlobRecord record;
     record.in_index = true;
     record.length_bytes = record.stored_bytes = 1;
@@ -48,15 +42,15 @@ class IndexStart : public StoreTest {
       changes.push_back(
           {Table::kResponses, name_key("space", text), ResponseRecord{"metadata", key}.encode()});
       if (changes.size() < 20'000) continue;
-      (*index)->apply(std::exchange(changes, {}));
-      (*index)->flush();
+      index->apply(std::exchange(changes, {}));
+      index->flush();
     }
     const uint64_t totals[4] = {names, names, 0, static_cast<uint64_t>(std::time(nullptr))};
     changes.push_back({Table::kMeta, std::string(kTotalsKey),
                        std::string(reinterpret_cast<const char*>(totals), sizeof(totals))});
     changes.push_back({Table::kMeta, std::string(kRebuildKey), std::nullopt});
-    (*index)->apply(std::move(changes));
-    EXPECT_TRUE((*index)->flush());
+    index->apply(std::move(changes));
+    EXPECT_TRUE(index->flush());
   }
 };
 

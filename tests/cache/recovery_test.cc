@@ -26,14 +26,8 @@ class Recovery : public StoreTest {
   // The index loses one record: the way a crash before the commit, or a flipped bit, would have it.
   void lose(Table table, const std::string& key) {
     close();
-    CacheStats stats;
-    Index::Options options;
-    options.path = options_.path + "/index";
-    options.stats = &stats;
-    const auto index = Index::open(options);
-    ASSERT_TRUE(index);
-    (*index)->start();
-    (*index)->apply({{table, key, std::nullopt}});
+    const auto index = index_alone();
+    index->apply({{table, key, std::nullopt}});
   }
   std::string file_of_closed(const std::string& body) const {
     const std::string hex = sha256(bytes_of(body)).hex();

@@ -95,14 +95,8 @@ TEST_F(Scrub, GoesOnAfterARestartWhereItWas) {
   // As after a kill in the middle of a pass.
   uint64_t pass[4] = {128, static_cast<uint64_t>(std::time(nullptr)), 77, 0};
   {
-    CacheStats stats;
-    Index::Options options;
-    options.path = options_.path + "/index";
-    options.stats = &stats;
-    const auto index = Index::open(options);
-    ASSERT_TRUE(index);
-    (*index)->start();
-    (*index)->apply({{Table::kMeta, "scrub", std::string(reinterpret_cast<char*>(pass), sizeof(pass))}});
+    const auto index = index_alone();
+    index->apply({{Table::kMeta, "scrub", std::string(reinterpret_cast<char*>(pass), sizeof(pass))}});
   }
   open();
   EXPECT_TRUE(eventually([&] { return store_->stats().scrub_passes == 1; }));

@@ -178,15 +178,9 @@ TEST_F(StoreTest, APartialBlobWhoseGroupsAreLostBringsNothing) {
   save_partial("/a", large_, 1);
   close();
   {
-    CacheStats stats;
-    Index::Options options;
-    options.path = options_.path + "/index";
-    options.stats = &stats;
-    const auto index = Index::open(options);
-    ASSERT_TRUE(index);
-    (*index)->start();
-    for (const auto& group : (*index)->sample(Table::kGroups, "", 10))
-      (*index)->apply({{Table::kGroups, group.key, std::nullopt}});
+    const auto index = index_alone();
+    for (const auto& group : index->sample(Table::kGroups, "", 10))
+      index->apply({{Table::kGroups, group.key, std::nullopt}});
   }
   open();
   const auto claimed = store_->claim(name("/a"));

@@ -111,6 +111,16 @@ class StoreTest : public ::testing::Test {
     return *store_;
   }
   void close() { store_.reset(); }
+  // The index of a closed store, to look at or to change: what is applied is committed when it goes.
+  std::unique_ptr<Index> index_alone() {
+    Index::Options options;
+    options.path = options_.path + "/index";
+    options.stats = &index_stats_;
+    auto index = Index::open(options);
+    EXPECT_TRUE(index);
+    (*index)->start();
+    return std::move(*index);
+  }
 
   static Name name(std::string text) { return {"space", std::move(text)}; }
   static FillHead head_of(const std::string& content, std::string metadata = "metadata") {
@@ -158,6 +168,7 @@ class StoreTest : public ::testing::Test {
   }
 
   TempFolder folder_;
+  CacheStats index_stats_;
   CacheOptions options_;
   std::mutex events_mutex_;
   std::vector<std::string> events_;

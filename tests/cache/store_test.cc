@@ -56,14 +56,8 @@ TEST_F(StoreTest, ANewerFormatIsRefusedAndNothingIsTouched) {
   ASSERT_TRUE(put("/large", large_));
   close();
   {
-    CacheStats stats;
-    Index::Options options;
-    options.path = options_.path + "/index";
-    options.stats = &stats;
-    const auto index = Index::open(options);
-    ASSERT_TRUE(index);
-    (*index)->start();
-    (*index)->apply({{Table::kMeta, "format", std::string("\x03\0\0\0", 4)}});
+    const auto index = index_alone();
+    index->apply({{Table::kMeta, "format", std::string("\x03\0\0\0", 4)}});
   }
   const auto opened = Cache::open(options_);
   ASSERT_FALSE(opened);
