@@ -139,6 +139,17 @@ std::optional<Fill::Gap> Fill::next_gap(uint64_t offset) const noexcept {
   return Gap{run->begin, run->end};
 }
 
+Result<Hasher> Fill::hash_prefix(uint64_t end) const noexcept {
+  Hasher hasher(state_->head.expected_digest->algorithm);
+  for (uint64_t position = 0; position < end;) {
+    const auto bytes = read_checked(*state_->growing, position, end);
+    if (!bytes) return bytes.error();
+    hasher.update(*bytes);
+    position += bytes->size();
+  }
+  return hasher;
+}
+
 Fill::Subscription Fill::subscribe(Waiter waiter) {
   Subscription subscription;
   subscription.fill_ = shared_from_this();

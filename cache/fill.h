@@ -112,6 +112,10 @@ class Fill final : public std::enable_shared_from_this<Fill> {
   // arrived).
   uint64_t releasable_end(uint64_t offset) const noexcept;
   uint64_t arrived_bytes() const noexcept;  // bytes present, whatever their order
+  // The running digest, by the expected digest's algorithm, of the blob's first `end` bytes: for a reader that
+  // was given those and goes on without us, in kFailed too. May wait for a disk. Errors: kIo; kCorrupt (a
+  // chunk does not match its checksum). REQUIRES: an expected digest; [0, end) has arrived.
+  Result<Hasher> hash_prefix(uint64_t end) const noexcept;
   Subscription subscribe(Waiter waiter);
   size_t readers() const noexcept;  // subscriptions alive
 

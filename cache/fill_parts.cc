@@ -100,19 +100,27 @@ Result<Digest> PrefixHash::finish(const GrowingBlob& blob) noexcept {
 
 // A whole chunk is read whole, so that its checksum can be held against it: what was saved by an earlier
 // process may have rotted.
-Result<void> PrefixHash::catch_up(const GrowingBlob& blob, uint64_t limit) noexcept {
+Result<std::span<const std::byte>> read_checked(const GrowingBlob& blob, uint64_t offset,
+                                                uint64_t ready) noexcept {
   thread_local const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kChunkBytes);
+  const uint64_t chunk = offset / kChunkBytes;
+  const uint64_t chunk_end = std::min((chunk + 1) * kChunkBytes, blob.length_bytes());
+  const bool check = blob.has_checksum(chunk);
+  const uint64_t begin = check ? chunk * kChunkBytes : offset;
+  const uint64_t end = check ? chunk_end : std::min(ready, chunk_end);
+  const std::span<std::byte> bytes{buffer.get(), static_cast<size_t>(end - begin)};
+  if (auto read = blob.read_back(begin, bytes); !read) return read.error();
+  if (check && !blob.verify_chunk(chunk, bytes)) return Error::kCorrupt;
+  return bytes.subspan(offset - begin, std::min(ready, end) - offset);
+}
+
+Result<void> PrefixHash::catch_up(const GrowingBlob& blob, uint64_t limit) noexcept {
   while (hashed_ < limit) {
-    const uint64_t chunk = hashed_ / kChunkBytes;
-    const bool check = blob.has_checksum(chunk);  // before `ready`, which then holds all of a known chunk
     const uint64_t ready = blob.readable_end(hashed_);
     if (ready <= hashed_) break;
-    const uint64_t begin = check ? chunk * kChunkBytes : hashed_;
-    const uint64_t end = std::min(ready, (chunk + 1) * kChunkBytes);
-    const std::span<std::byte> bytes{buffer.get(), static_cast<size_t>(end - begin)};
-    if (auto read = blob.read_back(begin, bytes); !read) return read;
-    if (check && !blob.verify_chunk(chunk, bytes)) return Error::kCorrupt;
-    update(bytes.subspan(hashed_ - begin));
+    const auto bytes = read_checked(blob, hashed_, ready);
+    if (!bytes) return bytes.error();
+    update(*bytes);
   }
   return {};
 }

@@ -38,6 +38,12 @@ class WriteClaims {
   std::vector<GrowingBlob::Run> in_flight_;  // GUARDED_BY(mutex_)
 };
 
+// Reads back what follows `offset`, to the end of its chunk or to `ready`. A chunk that has its checksum is
+// held against it. The bytes stay valid until this thread's next call. Errors: kIo; kCorrupt.
+// REQUIRES: [offset, ready) has arrived.
+Result<std::span<const std::byte>> read_checked(const GrowingBlob& blob, uint64_t offset,
+                                                uint64_t ready) noexcept;
+
 // The digests of the blob's contiguous prefix. What comes in order is hashed as it passes; what has fallen
 // behind is read back.
 class PrefixHash {

@@ -354,7 +354,7 @@ void Handler::serve_filling(http::Stream& stream, const Asked& asked, const Outc
   auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt,
                                          true, std::move(detail));
   Content content{prepared, fill.blob(), watch, asked.place->cache, outcome.status, asked.pinned_as};
-  if (asked.place->pass && !fill.head().validator.empty())
+  if (asked.place->pass && (!fill.head().validator.empty() || fill.head().expected_digest))
     content.origin = std::make_shared<const fill::Origin>(origin_of(stream, asked, true));
   answer(stream, *asked.place, content);
 }

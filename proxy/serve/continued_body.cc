@@ -6,16 +6,32 @@
 
 namespace entrepot::serve {
 
-ContinuedBody::ContinuedBody(io::Loop& loop, fill::Asking& asking, std::shared_ptr<const fill::Origin> origin,
-                             std::shared_ptr<cache::Fill> fill, uint64_t begin, uint64_t end,
-                             std::unique_ptr<http::Body> followed)
+namespace {
+
+bool is_held_against_digest(const cache::FillHead& head, uint64_t begin, uint64_t end) noexcept {
+  return head.expected_digest && begin == 0 && end == head.length_bytes;
+}
+
+}  // namespace
+
+bool ContinuedBody::can_continue(const cache::FillHead& head, uint64_t begin, uint64_t end) noexcept {
+  return end != cache::kUnknownLength && (!head.validator.empty() || is_held_against_digest(head, begin, end));
+}
+
+ContinuedBody::ContinuedBody(io::Loop& loop, io::Pool& pool, fill::Asking& asking,
+                             std::shared_ptr<const fill::Origin> origin, std::shared_ptr<cache::Fill> fill,
+                             uint64_t begin, uint64_t end, std::unique_ptr<http::Body> followed)
     : loop_(loop),
+      pool_(pool),
       asking_(asking),
       origin_(std::move(origin)),
       fill_(std::move(fill)),
       position_(begin),
       end_(end),
-      followed_(std::move(followed)) {}
+      followed_(std::move(followed)) {
+  if (const auto& head = fill_->head(); is_held_against_digest(head, begin, end))
+    hasher_.emplace(head.expected_digest->algorithm);
+}
 
 void ContinuedBody::attach(http::Stream& stream) {
   Body::attach(stream);
@@ -48,7 +64,21 @@ http::Body::Piece ContinuedBody::peek(size_t max) {
   }
   if (piece.state == State::kEnd) return {State::kError, {}};  // too early
   piece.bytes = piece.bytes.first(std::min<uint64_t>(piece.bytes.size(), end_ - position_));
+  if (hasher_ && !hash_passed(piece.bytes)) {
+    lost_ = true;
+    return {State::kError, {}};
+  }
   return piece;
+}
+
+// `bytes` stand at position_, and some of them may have been seen before. False: all were hashed, and they
+// are not what was promised.
+bool ContinuedBody::hash_passed(std::span<const std::byte> bytes) {
+  const uint64_t known = hashed_ - position_;
+  if (bytes.size() <= known) return true;
+  hasher_->update(bytes.subspan(known));
+  hashed_ = position_ + bytes.size();
+  return hashed_ < end_ || hasher_->finish() == *fill_->head().expected_digest;
 }
 
 void ContinuedBody::consume(size_t n) {
@@ -66,13 +96,25 @@ void ContinuedBody::begin_asking() {
   });
 }
 
+// What the client has been given. False: it cannot be read again.
+io::Task<bool> ContinuedBody::hash_followed() {
+  auto job = [fill = fill_, end = position_] { return fill->hash_prefix(end); };
+  Result<Hasher> hashed = co_await pool_.run(loop_, std::move(job));
+  if (!hashed) co_return false;
+  hasher_ = std::move(*hashed);
+  hashed_ = position_;
+  co_return true;
+}
+
 io::Task<void> ContinuedBody::ask() {
+  if (hasher_) lost_ = !co_await hash_followed();
   const fill::Part rest{position_, end_, 0};
-  const fill::Pinned pinned{fill_->head().validator, fill_->head().length_bytes};
+  const fill::Pinned pinned{fill_->head().validator, fill_->head().length_bytes, hasher_.has_value()};
+  if (lost_) co_return stream_->body_ready();
   for (const auto* server : asking_.servers(*origin_, 0)) {
     fill::ExtraFields extra;
     extra.emplace_back("Range", rest.range_field());
-    extra.emplace_back("If-Range", pinned.validator);
+    if (!pinned.validator.empty()) extra.emplace_back("If-Range", pinned.validator);
     upstream::Exchange exchange =
         co_await asking_.ask(*origin_, *server, "GET", std::move(extra), kPassBufferBytes);
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
