@@ -113,6 +113,12 @@ std::string Fill::reason() const {
   return state_->reason;
 }
 
+bool Fill::disk_failed() const noexcept {
+  if (phase() != FillPhase::kFailed) return false;
+  const Error why = error();
+  return why == Error::kNoSpace || why == Error::kIo || why == Error::kPermission || why == Error::kTooLarge;
+}
+
 uint64_t Fill::releasable_end(uint64_t offset) const noexcept {
   const FillPhase now = phase();
   if (now != FillPhase::kBody && now != FillPhase::kComplete) return offset;

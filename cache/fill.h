@@ -107,6 +107,8 @@ class Fill final : public std::enable_shared_from_this<Fill> {
   std::shared_ptr<Fill> merged_into() const noexcept;  // in kMerged; null when merged into a stored blob
   Error error() const noexcept;                        // in kFailed
   std::string reason() const;                          // in kFailed or kPassed: one sentence for the log
+  // In kFailed: our disk did not take what came. Nothing is said against the upstream's answer.
+  bool disk_failed() const noexcept;
   // How far a reader of the WHOLE blob may be given bytes: readable_end(offset), less the held-back tail
   // while an expected digest is not verified yet (the last kChunkBytes of the known length, or of what has
   // arrived).

@@ -265,10 +265,12 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
     }
     outcome.error = fill->error();
     outcome.trouble = fill->reason();
-    // Wrong bytes came, and nobody has seen them: who sent them is not asked again.
+    // Wrong bytes came, and nobody has seen them: who sent them is not asked again. A disk that took a part is
+    // asked whether it takes the whole; where it does not, the answer passes.
     const bool others_may = outcome.error == Error::kValidatorChanged ||
                             (outcome.error == Error::kDigestMismatch && fill->arrived_bytes() > 0);
-    const bool again = outcome.error == Error::kCancelled || (others_may && round + 1 < kMaxRounds);
+    const bool again = outcome.error == Error::kCancelled ||
+                       ((others_may || fill->disk_failed()) && round + 1 < kMaxRounds);
     if (!again) break;
   }
   if (!stale) {

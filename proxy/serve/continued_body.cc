@@ -38,17 +38,10 @@ void ContinuedBody::attach(http::Stream& stream) {
   followed_->attach(stream);
 }
 
-// What a fill says of the upstream are other errors.
-bool ContinuedBody::disk_failed() const {
-  if (fill_->phase() != cache::FillPhase::kFailed) return false;
-  const Error why = fill_->error();
-  return why == Error::kNoSpace || why == Error::kIo || why == Error::kPermission || why == Error::kTooLarge;
-}
-
 http::Body::Piece ContinuedBody::peek(size_t max) {
   if (!by_itself_) {
     const Piece piece = followed_->peek(max);
-    if (piece.state != State::kError || !disk_failed()) return piece;
+    if (piece.state != State::kError || !fill_->disk_failed()) return piece;
     by_itself_ = true;
     begin_asking();
   }

@@ -29,7 +29,6 @@ class ContinuedBody final : public http::Body {
   void consume(size_t n) override;
 
  private:
-  bool disk_failed() const;
   void begin_asking();
   io::Task<void> ask();
   io::Task<bool> hash_followed();

@@ -157,6 +157,58 @@ def test_a_disk_that_is_full_in_the_middle_of_a_fill_breaks_no_body(small_disk, 
         assert is_hit(edge.fetch(f"/after{number}.bin")), number
 
 
+def stopped_in_the_middle(origin, path, size, at, **fields):
+    """(thing, event): the origin sends `at` bytes of its first answer, then the rest when the event is set."""
+    go_on = threading.Event()
+    thing = origin.add(path, size=size, fields=fields)
+    thing.tamper = lambda answer, request, n: answer.gates.append((at, go_on)) if n == 0 else None
+    return thing, go_on
+
+
+def test_what_goes_on_beside_a_full_disk_is_held_against_its_digest_and_ends_well_only_if_right(
+        small_disk, make_edge, origin):
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}",
+                     folder=small_disk.parent, cache="max_size=1g").start()
+    for path, lies, etag in (("/right.bin", False, '"v1"'), ("/unpinned.bin", False, None), ("/wrong.bin", True, '"v1"')):
+        thing, go_on = stopped_in_the_middle(origin, path, 20 * MIB, 4 * MIB)
+        thing.etag, thing.fields["X-Checksum-Sha256"] = etag, thing.sha256
+
+        def tamper(answer, request, n, gate=go_on, lies=lies):
+            if n == 0:
+                answer.gates.append((4 * MIB, gate))
+            elif lies:
+                answer.body = answer.body[:-1] + bytes([answer.body[-1] ^ 1])
+
+        thing.tamper = tamper
+        readers = [edge.start_fetch(path, version=version) for version in ("1.1", "2")]
+        origin.wait_until(lambda: any(request.body_sent >= 4 * MIB for request in origin.gets(path)))  # noqa: B023
+        edge.wait_metric("fill_readers", lambda count: count == 2)
+        take_all(small_disk)
+        go_on.set()
+        for reader in readers:
+            answer = reader.result()
+            assert answer.complete != lies and (lies or answer.sha256 == thing.sha256), path
+        assert len(origin.gets(path)) == 3  # each reader went on by itself, once
+        assert origin.gets(path)[1].range() is not None
+        os.unlink(small_disk / "filler")
+        edge.wait_metric("cache_disk_full", lambda full: full == 0)
+
+
+def test_who_waits_for_a_body_that_the_disk_does_not_take_is_given_the_origins(small_disk, make_edge, origin):
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}",
+                     folder=small_disk.parent, cache="max_size=1g").start()
+    thing, go_on = stopped_in_the_middle(origin, "/held.bin", 100 * KIB, 50 * KIB)
+    thing.fields["X-Checksum-Sha256"] = thing.sha256  # and so short that its head waits for the digest
+    readers = [edge.start_fetch("/held.bin", version=version) for version in ("1.1", "2")]
+    origin.wait_until(lambda: any(request.body_sent >= 50 * KIB for request in origin.gets("/held.bin")))
+    edge.wait_metric("fill_readers", lambda count: count == 2)
+    take_all(small_disk)
+    go_on.set()
+    for reader in readers:
+        answer = reader.result()
+        assert answer.complete and answer.status == 200 and answer.sha256 == thing.sha256
+
+
 def test_a_body_that_the_origin_has_changed_meanwhile_is_cut_and_not_mixed(small_disk, make_edge, origin):
     edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}",
                      folder=small_disk.parent, cache="max_size=1g").start()

@@ -148,7 +148,7 @@ def test_a_slow_disk_holds_up_only_what_must_be_read_from_it(disk, make_edge, or
     fast = {path: thing for path, thing in things.items() if path != slow}
     read_all(edge, fast, report)  # they are in memory now
     disk.fail(delay=1)
-    fetch = edge.start_fetch(slow)
+    fetch = edge.start_fetch(slow, tls=False)
     for _ in range(20):
         with nothing_at(origin):
             report.lost += [path for path, outcome in read_all(edge, fast, report).items() if outcome != "hit"]
