@@ -111,7 +111,7 @@ Result<std::span<const std::byte>> read_checked(const GrowingBlob& blob, uint64_
   const std::span<std::byte> bytes{buffer.get(), static_cast<size_t>(end - begin)};
   if (auto read = blob.read_back(begin, bytes); !read) return read.error();
   if (check && !blob.verify_chunk(chunk, bytes)) return Error::kCorrupt;
-  return bytes.subspan(offset - begin, std::min(ready, end) - offset);
+  return std::span<const std::byte>(bytes).subspan(offset - begin, std::min(ready, end) - offset);
 }
 
 Result<void> PrefixHash::catch_up(const GrowingBlob& blob, uint64_t limit) noexcept {

@@ -131,8 +131,8 @@ size_t burst_limit(int fd) noexcept {
   if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &length) != 0) return Wire::kSmallBurstBytes;
   const size_t buffer = memory[SK_MEMINFO_SNDBUF];
   const size_t used = memory[SK_MEMINFO_WMEM_QUEUED];
-  // The kernel counts its own overhead as used: an eighth is more than it takes for full segments.
-  const size_t room = buffer > used ? (buffer - used) / 8 * 7 : 0;
+  // The kernel counts its own overhead as used: as much again as the bytes where the peer's window is small.
+  const size_t room = buffer > used ? (buffer - used) / 2 : 0;
   return std::min(Wire::kBurstBytes, room + Wire::kSmallBurstBytes);
 }
 

@@ -26,7 +26,7 @@ class Wire {
  public:
   static constexpr size_t kReadBytes = 64 * 1024;
   static constexpr size_t kRecordBytes = 16 * 1024;      // a TLS record's largest payload
-  static constexpr size_t kSmallBurstBytes = 64 * 1024;  // what a blocked connection may be left with
+  static constexpr size_t kSmallBurstBytes = 32 * 1024;  // what a blocked connection may be left with
   static constexpr size_t kBurstBytes = 256 * 1024;      // one write; more gains nothing
 
   Wire();
@@ -76,9 +76,9 @@ class Wire {
   bool failed_ = false;
 };
 
-// How much a connection may pull now: what the socket has room for and kSmallBurstBytes more, kBurstBytes at
-// most. So a peer that stops reading leaves us with kSmallBurstBytes, and a socket is still filled to its
-// end, which is what lets the kernel grow it.
+// How much a connection may pull now: what the socket takes for certain and kSmallBurstBytes more, kBurstBytes
+// at most. So a peer that stops reading leaves us with about kSmallBurstBytes, and a socket is still filled to
+// its end, which is what lets the kernel grow it.
 size_t burst_limit(int fd) noexcept;
 
 }  // namespace entrepot::io
