@@ -39,6 +39,7 @@ struct CacheOptions {
   std::chrono::seconds scrub_period{0};             // all blobs are read once in it; 0: never
   // How often a failed disk is probed, the ballast taken again, the quarantine swept, something old dropped.
   std::chrono::milliseconds upkeep_interval{10'000};
+  std::chrono::milliseconds lock_wait{0};  // for a process that has the directory and is about to give it up
   std::function<void(std::string_view)>
       on_event;  // one line per thing an operator should know; any thread; may be empty
 };
@@ -135,6 +136,10 @@ class Cache {
 
   // Makes all that is pending durable. [disk]
   virtual void flush() = 0;
+  // Gives the directory up, so that another process can open it while this one still serves. From here on
+  // what is stored is read, and nothing is stored, evicted or removed any more; fills that run go on for
+  // their readers. For good. [disk]
+  virtual void hand_over() = 0;
   virtual const CacheStats& stats() const noexcept = 0;
   virtual const CacheOptions& options() const noexcept = 0;
 };

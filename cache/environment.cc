@@ -82,7 +82,9 @@ template <typename Body>
 int Environment::call(Body body) {
   int code = MDB_PANIC;
   if (!sound_) return code;
-  if (!survives([&] { code = body(); })) code = MDB_PANIC;
+  const bool survived = survives([&] { code = body(); });
+  if (!survived) code = MDB_PANIC;
+  if (!survived || (is_damage(code) && code != MDB_PANIC)) damaged_ = true;
   if (is_damage(code)) sound_ = false;
   return code;
 }
@@ -161,7 +163,7 @@ Result<void> Environment::bring_up_to_date(uint32_t version) {
 }
 
 Environment::~Environment() {
-  if (sound_) {
+  if (!damaged_) {
     for (MDB_txn* txn : readers_) mdb_txn_abort(txn);
     if (env_) mdb_env_close(env_);
   } else {
@@ -245,7 +247,7 @@ IndexPage Environment::page(Table table, std::string_view prefix, std::string_vi
   MDB_txn* const txn = begin_read();
   if (!txn) return {};
   IndexPage page = read_page(txn, dbi(table), prefix, after);
-  if (page.unreadable) sound_ = false;
+  if (page.unreadable) damaged_ = true, sound_ = false;
   end_read(txn);
   return page;
 }
@@ -273,7 +275,9 @@ void Environment::end_read(MDB_txn* txn) {
 }
 
 int Environment::write(const Batch& batch) {
-  if (!sound_ || !pages_are_sound(batch)) {
+  if (!sound_) return MDB_PANIC;
+  if (!pages_are_sound(batch)) {
+    damaged_ = true;
     sound_ = false;
     return MDB_CORRUPTED;
   }

@@ -41,6 +41,8 @@ class Environment {
                                                    CacheStats& stats);
   ~Environment();
   bool sound() const noexcept { return sound_; }
+  // False though it is not sound: LMDB failed to write and goes on only when it is opened again.
+  bool damaged() const noexcept { return damaged_; }
   uint64_t used_bytes() noexcept;  // what the file takes
 
   // The payload under a key; damaged ones are counted and count as absent.
@@ -86,7 +88,7 @@ class Environment {
   LmdbPages pages_;  // the writer's
   MDB_env* env_ = nullptr;
   std::array<MDB_dbi, kTables> tables_{};
-  std::atomic<bool> sound_{true};
+  std::atomic<bool> sound_{true}, damaged_{false};
 
   std::mutex readers_mutex_;
   std::vector<MDB_txn*> readers_;  // reset, to be renewed. GUARDED_BY(readers_mutex_)

@@ -58,7 +58,7 @@ bool Store::can_have(uint64_t bytes) const noexcept {
 }
 
 Result<void> Store::reserve(uint64_t bytes) noexcept {
-  if (!health_.writable()) return Error::kPermission;
+  if (handed_over_ || !health_.writable()) return Error::kPermission;
   if (bytes > options_.max_size_bytes || !can_have(bytes)) return Error::kNoSpace;
   const auto take = [this, bytes] {  // with evictor_mutex_ held
     if (!room_for(bytes)) return false;

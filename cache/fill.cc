@@ -30,7 +30,7 @@ void Fill::State::clean_up() noexcept {
     what = remains;
   }
   if (what == Remains::kQuarantine) quarantine();
-  if (what != Remains::kSaved) forget_saved();
+  if (what != Remains::kSaved || sync_failed) forget_saved();  // who goes on from it would sync it again
   if (!path.empty() && !saved) unlink_file(path);
   path.clear();
   room.keep(0);

@@ -175,6 +175,7 @@ void Fill::persist_partial() noexcept {
     return;
   }
   if (auto synced = sync_folder_of(state.path); !synced) {
+    state.sync_failed = true;
     (void)state.store.write_failed(synced.error(), 0);
     return;
   }

@@ -10,11 +10,13 @@ namespace entrepot::cache {
 namespace {
 
 // Spaces hold no NUL, so names and digests of all spaces share one map.
+constexpr std::string_view kNameMark{"\0n", 2}, kDigestMark{"\0d", 2};
+
 std::string name_key(std::string_view space, std::string_view text) {
-  return std::string(space) + '\0' + 'n' + std::string(text);
+  return std::string(space).append(kNameMark).append(text);
 }
 std::string digest_key(std::string_view space, const Digest& digest) {
-  return std::string(space) + '\0' + 'd' + digest.str();
+  return std::string(space).append(kDigestMark).append(digest.str());
 }
 
 bool joinable(const Fill& fill) {
@@ -111,16 +113,24 @@ size_t FillTable::disown_all(std::string_view space, std::string_view prefix) {
 }
 
 size_t FillTable::disown_if(const std::function<bool(std::string_view key)>& chosen) {
-  std::vector<std::shared_ptr<Fill>> found;
-  {
-    const std::lock_guard lock(entries_->mutex);
-    for (const auto& [key, entry] : entries_->by_key) {
-      if (!chosen(key)) continue;
-      if (auto fill = entry.fill.lock()) found.push_back(std::move(fill));
-    }
-  }
+  const auto found = find_if(chosen);
   for (const auto& fill : found) fill->disown();
   return found.size();
+}
+
+std::vector<std::shared_ptr<Fill>> FillTable::all() const {
+  return find_if([](std::string_view key) { return key.substr(key.find('\0')).starts_with(kNameMark); });
+}
+
+std::vector<std::shared_ptr<Fill>> FillTable::find_if(
+    const std::function<bool(std::string_view key)>& chosen) const {
+  std::vector<std::shared_ptr<Fill>> found;
+  const std::lock_guard lock(entries_->mutex);
+  for (const auto& [key, entry] : entries_->by_key) {
+    if (!chosen(key)) continue;
+    if (auto fill = entry.fill.lock()) found.push_back(std::move(fill));
+  }
+  return found;
 }
 
 void FillTable::remove_when_settled(const std::shared_ptr<Entries>& entries, const std::string& key,

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cache/digest.h"
 #include "cache/fill.h"
@@ -40,10 +41,12 @@ class FillTable {
   // can be joined or not. Returns how many.
   size_t disown(std::string_view space, std::string_view text);
   size_t disown_all(std::string_view space, std::string_view prefix);
-  size_t size() const noexcept;  // entries, of both kinds
+  std::vector<std::shared_ptr<Fill>> all() const;  // that have a name
+  size_t size() const noexcept;                    // entries, of both kinds
 
  private:
   struct Entries;
+  std::vector<std::shared_ptr<Fill>> find_if(const std::function<bool(std::string_view key)>& chosen) const;
   size_t disown_if(const std::function<bool(std::string_view key)>& chosen);
   std::shared_ptr<Fill> put_unless_joinable(const std::string& key, const std::shared_ptr<Fill>& fill);
   static void remove_when_settled(const std::shared_ptr<Entries>& entries, const std::string& key,

@@ -12,7 +12,6 @@ using namespace std::chrono_literals;
 
 constexpr size_t kMaxCrashes = 3;
 constexpr uint64_t kReserveBytes = 16ull << 20;  // of the map, for erases when it is full
-constexpr auto kLookAfterEvery = 10min;
 
 std::string mib(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
@@ -24,19 +23,20 @@ Result<std::unique_ptr<Index>> Index::open(Options options) {
   return index;
 }
 
-// Crashes: a process that dies with this index open, and again at its next start, may well die of it.
-Result<void> Index::renew() {
+// Crashes: a process that dies with this index open, and again at its next start, may well die of it. An
+// environment that is neither sound nor damaged is only opened again: the disk failed LMDB in a write.
+Result<bool> Index::renew() {
   std::unique_lock lock(environment_mutex_);
-  bool damaged = environment_ ? !environment_->sound() : crash_note_.crashes() >= kMaxCrashes;
+  bool damaged = environment_ ? environment_->damaged() : crash_note_.crashes() >= kMaxCrashes;
   environment_.reset();
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (damaged) {
-      if (auto moved = set_aside(); !moved) return moved;
+      if (auto moved = set_aside(); !moved) return moved.error();
     }
     auto opened = Environment::open(options_.path, map_size_bytes_, *options_.stats);
     if (opened) {
       environment_ = std::move(*opened);
-      return {};
+      return damaged;
     }
     if (damaged || opened.error() != Error::kCorrupt) return opened.error();
     damaged = true;
@@ -55,7 +55,9 @@ Result<void> Index::set_aside() {
   return {};
 }
 
-Index::~Index() {
+Index::~Index() { end_writing(); }
+
+void Index::end_writing() {
   if (!writer_.joinable()) return;
   {
     std::lock_guard lock(mutex_);
@@ -125,6 +127,7 @@ void Index::apply(std::vector<Change> changes) {
   bool wake = false;
   {
     std::lock_guard lock(mutex_);
+    if (ended_) return;
     for (Change& change : changes) {
       collecting_bytes_ += change.key.size() + (change.payload ? change.payload->size() : 0) + 64;
       collecting_[{change.table, std::move(change.key)}] = std::move(change.payload);
@@ -137,10 +140,11 @@ void Index::apply(std::vector<Change> changes) {
 
 bool Index::flush() {
   std::unique_lock lock(mutex_);
+  if (ended_) return false;
   const uint64_t upto = applied_, failures = failures_;
   flush_asked_ = true;
   wake_.notify_one();
-  committed_.wait(lock, [&] { return durable_ >= upto || failures_ != failures; });
+  committed_.wait(lock, [&] { return durable_ >= upto || failures_ != failures || ended_; });
   return durable_ >= upto;
 }
 
@@ -172,6 +176,7 @@ void Index::run() {
       ++failures_;
       keep_for_later(bytes);
     }
+    ended_ = last;
     committed_.notify_all();
     if (last) return;
   }
@@ -194,7 +199,7 @@ void Index::keep_for_later(size_t bytes) {
 void Index::look_after_environment() {
   if ((!environment_ || !environment_->sound()) && options_.on_damage) options_.on_damage(*this);
   const auto now = std::chrono::steady_clock::now();
-  if (!environment_ || now < looked_after_ + kLookAfterEvery) return;
+  if (!environment_ || now < looked_after_ + options_.look_after_interval) return;
   looked_after_ = now;
   environment_->free_dead_readers();
   crash_note_.forget();  // who lives that long does not die of it

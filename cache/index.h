@@ -37,6 +37,7 @@ class Index {
     uint64_t map_size_bytes = 16ull << 30;      // address space at first; it grows by half, up to
     uint64_t max_map_size_bytes = 64ull << 30;  // where only erases are committed any more
     std::chrono::milliseconds commit_interval{1000};
+    std::chrono::milliseconds look_after_interval{600'000};  // readers that were killed are forgotten
     std::function<void(std::string)> on_event;
     CacheStats* stats = nullptr;  // commits and damaged records are counted there. REQUIRES: set
     std::function<void(Error)> on_failed_commit;  // by the writer: each time; may be empty
@@ -54,6 +55,8 @@ class Index {
   static Result<std::unique_ptr<Index>> open(Options options);
   ~Index();      // commits what waits
   void start();  // the writer thread runs from here
+  // Commits what waits, and nothing after it: what is applied from here on is dropped, flush() is false.
+  void end_writing();
   // It was made anew, and nobody has said yet that all blobs are entered again (by erasing kRebuildKey).
   bool needs_rebuild() { return get(Table::kMeta, kRebuildKey).has_value(); }
 
@@ -75,9 +78,9 @@ class Index {
   // A page of what is committed, in order (index_page.h).
   IndexPage page(Table table, std::string_view prefix, std::string_view after);
 
-  // Opens the environment; one that is damaged goes to quarantine, and a new one takes its place.
+  // Opens the environment; one that is damaged goes to quarantine, and a new one takes its place: then true.
   // REQUIRES: called by on_damage.
-  Result<void> renew();
+  Result<bool> renew();
   // The records of a table that wait for a commit: all that renew() leaves.
   std::vector<Sample> waiting(Table table);
 
@@ -123,6 +126,7 @@ class Index {
   uint64_t failures_ = 0;               // commits that failed. GUARDED_BY(mutex_)
   bool flush_asked_ = false, stopping_ = false, failing_ = false;  // GUARDED_BY(mutex_)
   bool damage_seen_ = false;                                       // GUARDED_BY(mutex_)
+  bool ended_ = false;                                             // nothing is written. GUARDED_BY(mutex_)
   std::thread writer_;
 };
 

@@ -42,7 +42,8 @@ Result<void> Store::open_index() {
 // are lost; the next start sweeps their files.
 void Store::renew_index(Index& index) {
   std::lock_guard records(records_mutex_);
-  if (!index.renew()) return;  // tried again with the next commit
+  const auto made_anew = index.renew();  // an error: tried again with the next commit
+  if (!made_anew || !*made_anew) return;
   Delta waiting;
   for (const auto& [key, payload] : index.waiting(Table::kBlobs)) {
     if (const auto record = BlobRecord::decode(payload)) waiting.add(*record, 1);
@@ -55,19 +56,30 @@ void Store::renew_index(Index& index) {
 }
 
 void Store::run_janitor(const timespec& started) {
+  constexpr std::chrono::seconds kFormerPause{1};
   std::unique_lock lock(evictor_mutex_);
   const bool all_asked = rebuild_asked_;
   lock.unlock();
   if (!all_asked) adopt_files(last_change_);
-  sweep_partials(started);
-  lock.lock();
+  const bool waits = former_serves();
+  bool swept = false;
   while (true) {
-    janitor_wake_.wait(lock, [this] { return stopping_ || rebuild_asked_; });
-    if (stopping_) return;
-    rebuild_asked_ = false;
-    lock.unlock();
-    rebuild();
+    if (!swept && !former_serves()) {
+      if (waits && !all_asked) adopt_files(started.tv_sec);  // what its fills brought in until its end
+      sweep_partials(started);
+      swept = true;
+    }
     lock.lock();
+    const auto asked = [this] { return stopping_ || rebuild_asked_; };
+    if (swept) {
+      janitor_wake_.wait(lock, asked);
+    } else {
+      janitor_wake_.wait_for(lock, kFormerPause, asked);
+    }
+    if (stopping_) return;
+    const bool rebuilds = std::exchange(rebuild_asked_, false);
+    lock.unlock();
+    if (rebuilds) rebuild();
   }
 }
 

@@ -105,11 +105,22 @@ bool Store::scrub_file(const std::string& path, const Digest& sha256) {
   file->expect_no_sequence();
   Result<void> sound;
   if (!scrub_chunks(*file, sha256, sound)) return false;
-  if (sound || sound.error() == Error::kUnsupported) return true;
+  if (!sound && sound.error() == Error::kUnsupported) return true;
   const std::lock_guard records(records_mutex_);
-  if (!file->is_unlinked() && quarantine_file(sha256, sound.error()))
+  if (file->is_unlinked()) return true;
+  if (sound) {
+    adopt_unknown(sha256, *file);
+  } else if (quarantine_file(sha256, sound.error())) {
     stats_.scrub_rotten.fetch_add(1, std::memory_order_relaxed);
+  }
   return true;
+}
+
+// A sound blob that no record speaks of: a kill came between the commit that erased it and its unlink, say.
+// Unless it is counted nobody would ever evict it. REQUIRES: records_mutex_.
+void Store::adopt_unknown(const Digest& sha256, const DiskFile& file) {
+  if (blob_record(BlobKey::of(sha256))) return;
+  if (const auto footer = read_footer(file)) adopt_record(BlobKey::of(sha256), footer->length_bytes);
 }
 
 // `sound`: what is wrong with the file.

@@ -1,7 +1,6 @@
 #include "cache/store.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -57,6 +56,13 @@ Store::Store(CacheOptions options)
       ballast_(options_.path + "/ballast", Ballast::size_for(options_.max_size_bytes)) {}
 
 Store::~Store() {
+  end_threads();
+  index_.reset();
+  if (lock_fd_ >= 0) ::close(lock_fd_);
+  if (former_fd_ >= 0) ::close(former_fd_);
+}
+
+void Store::end_threads() {
   ending_ = true;
   {
     std::lock_guard lock(evictor_mutex_);
@@ -69,13 +75,11 @@ Store::~Store() {
   if (evictor_.joinable()) evictor_.join();
   if (janitor_.joinable()) janitor_.join();
   if (scrubber_.joinable()) scrubber_.join();
-  index_.reset();
-  if (lock_fd_ >= 0) ::close(lock_fd_);
 }
 
 Result<void> Store::start() {
   if (auto made = make_folder(options_.path); !made) return made;
-  if (auto locked = lock(); !locked) return locked;
+  if (auto taken = take_lease(); !taken) return taken;
   const auto started = file_time_now();
   if (!started) return started.error();
   if (auto made = make_folders(); !made) return made;
@@ -96,13 +100,6 @@ Result<timespec> Store::file_time_now() {
   struct stat st {};
   if (::futimens(lock_fd_, nullptr) != 0 || ::fstat(lock_fd_, &st) != 0) return error_of(errno);
   return st.st_mtim;
-}
-
-Result<void> Store::lock() {
-  lock_fd_ = ::open((options_.path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock_fd_ < 0) return error_of(errno);
-  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) == 0) return {};
-  return errno == EWOULDBLOCK ? Error::kBusy : Error::kIo;
 }
 
 Result<void> Store::make_folders() {
@@ -173,7 +170,8 @@ Cache::Claim Store::claim(const Name& name, bool resume_partial, std::optional<u
     fill_options.inline_limit_bytes = options_.inline_limit_bytes;
     fill_options.checkpoint_bytes = options_.checkpoint_bytes;
     fill_options.store_owner = weak_from_this().lock();
-    const auto partial = resume_partial && !overtaken() ? saved_partial(name) : std::nullopt;
+    auto partial = resume_partial && !overtaken() ? saved_partial(name) : std::nullopt;
+    if (partial && former_serves()) partial.reset();  // a fill of the former owner may be writing it
     resumed = partial.has_value();
     return partial ? Fill::resume(name, *this, fill_options, *partial)
                    : Fill::create(name, *this, fill_options);
@@ -214,7 +212,7 @@ void Store::erase(const Name& name) {
   index_->apply({{Table::kResponses, key, std::nullopt}});
   bump(name);
   const auto id = response ? response->blob.provisional() : std::nullopt;
-  if (!id) return;
+  if (!id || handed_over_) return;
   erase_partial(name, *id);
   unlink_file(partial_path(*id));  // a fill that writes it sees that, and stores nothing
 }
@@ -273,7 +271,7 @@ Index::Change Store::count(const Delta& delta) {
 }
 
 void Store::flush() {
-  if (!index_->flush()) on_event("the last commit of the index failed");
+  if (!handed_over_ && !index_->flush()) on_event("the last commit of the index failed");
 }
 
 void Store::on_event(const std::string& line) noexcept {

@@ -1,6 +1,7 @@
 // Store: the Cache over one directory: the index, the blobs' files, the room they take, and the fills that
 // run. Internal to cache/.
 //   store.cc     open, names, totals       store_blobs.cc  which blobs are open, quarantine
+//   lease.cc     which process has the directory, and how it is handed over
 //   eviction.cc  room                      store_fills.cc  what fills ask (FillStore)
 //   recovery.cc  start after a crash, a lost index, one that is damaged in use
 //   upkeep.cc    what a failing or full disk asks for
@@ -51,6 +52,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   void touch(const Blob& blob) noexcept override;
   uint64_t generation(uint64_t name_hash) const noexcept override;
   void flush() override;
+  void hand_over() override;
   const CacheStats& stats() const noexcept override { return stats_; }
   const CacheOptions& options() const noexcept override { return options_; }
 
@@ -86,7 +88,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   };
 
   Result<void> make_folders();
-  Result<void> lock();
+  void end_threads();
   Result<timespec> file_time_now();
   void bump(uint64_t hash) noexcept;
   void bump(const Name& name) noexcept;
@@ -110,6 +112,10 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   void change(std::vector<Index::Change> changes, const Delta& delta);
   Index::Change count(const Delta& delta);
   void write_recency(Index& index);  // rides along with each commit
+
+  // lease.cc
+  Result<void> take_lease();
+  bool former_serves() noexcept;
 
   // eviction.cc
   bool room_for(uint64_t bytes) noexcept;
@@ -135,6 +141,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   bool scrub_records();
   bool scrub_folder(const std::string& folder);
   bool scrub_file(const std::string& path, const Digest& sha256);
+  void adopt_unknown(const Digest& sha256, const DiskFile& file);
   bool scrub_chunks(const DiskFile& file, const Digest& sha256, Result<void>& sound);
   ScrubPass load_scrub_pass();
   void save_scrub_pass(const ScrubPass& pass);
@@ -189,8 +196,8 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   bool stopping_ = false;                // GUARDED_BY(evictor_mutex_)
   uint64_t rounds_ = 0;                  // GUARDED_BY(evictor_mutex_)
   std::thread evictor_, janitor_, scrubber_;
-  std::atomic<bool> ending_{false};
-  int lock_fd_ = -1;
+  std::atomic<bool> ending_{false}, handed_over_{false}, former_gone_{false};
+  int lock_fd_ = -1, former_fd_ = -1;
 };
 
 uint32_t minutes_now() noexcept;

@@ -50,6 +50,7 @@ std::shared_ptr<Blob> Store::open_or_forget(const Digest& sha256) {
   if (!record || record->in_index) return nullptr;
   auto opened = open_complete(blob_path(sha256), sha256);  // it may have been stored anew
   if (opened) return keep_open(key, std::move(*opened));
+  if (handed_over_) return nullptr;
   const bool corrupt = opened.error() == Error::kCorrupt;
   if (!corrupt && ::access(blob_path(sha256).c_str(), F_OK) == 0) return nullptr;  // no descriptor left, say
   if (corrupt) {
@@ -167,6 +168,7 @@ void Store::quarantine(const Blob& blob, Error why) {
 bool Store::quarantine_file(const Digest& sha256, Error why) {
   const BlobKey key = BlobKey::of(sha256);
   forget_open(key);
+  if (handed_over_) return false;
   const auto record = blob_record(key);
   if (!record) return false;
   (void)move_file(blob_path(sha256), quarantine_path());

@@ -12,8 +12,8 @@
 
 namespace {
 
-std::atomic<bool> sync_fails = false;
-std::atomic<int> syncs = 0;
+std::atomic<bool> sync_fails = false, folder_sync_fails = false;
+std::atomic<int> syncs = 0, folder_syncs = 0;
 
 }  // namespace
 
@@ -21,6 +21,13 @@ std::atomic<int> syncs = 0;
 extern "C" int fdatasync(int fd) {
   ++syncs;
   if (!sync_fails) return static_cast<int>(::syscall(SYS_fdatasync, fd));
+  errno = EIO;
+  return -1;
+}
+
+extern "C" int fsync(int fd) {
+  ++folder_syncs;
+  if (!folder_sync_fails) return static_cast<int>(::syscall(SYS_fsync, fd));
   errno = EIO;
   return -1;
 }
@@ -36,7 +43,7 @@ class FillSync : public ::testing::Test {
     syncs = 0;
     sync_fails = true;
   }
-  void TearDown() override { sync_fails = false; }
+  void TearDown() override { sync_fails = folder_sync_fails = false; }
 
   FakeStore store_;
   const std::string content_ = random_bytes(2 * kChunkBytes);
@@ -63,6 +70,34 @@ TEST_F(FillSync, ThatFailsWhileSavingSavesNothingAndStoresNothingLater) {
   EXPECT_EQ(syncs, 1);
   EXPECT_EQ(store_.files, 0);
   EXPECT_EQ(store_.partial_files(), 0u);
+}
+
+TEST_F(FillSync, OfTheFolderThatFailsWhileSavingIsNotRetriedEither) {
+  sync_fails = false;
+  folder_sync_fails = true;
+  folder_syncs = 0;
+  fill_->persist_partial();
+  EXPECT_FALSE(store_.partial);
+  folder_sync_fails = false;
+  fill_->persist_partial();
+  ASSERT_TRUE(fill_->finish());
+  EXPECT_EQ(folder_syncs, 1);
+  EXPECT_EQ(store_.files, 0);
+}
+
+TEST_F(FillSync, ThatFailsAfterSomethingWasSavedLeavesNothingToGoOnFrom) {
+  const std::string longer = random_bytes(4 * kChunkBytes);
+  sync_fails = false;
+  auto fill = Fill::create({"space", "/longer"}, store_, {});
+  ASSERT_TRUE(fill->set_head({"metadata", longer.size(), sha256(bytes_of(longer)), "\"v1\""}));
+  ASSERT_TRUE(fill->write(0, bytes_of(longer).first(kChunkBytes)));
+  fill->persist_partial();
+  ASSERT_TRUE(store_.partial);
+  ASSERT_TRUE(fill->write(kChunkBytes, bytes_of(longer).subspan(kChunkBytes, kChunkBytes)));
+  sync_fails = true;
+  fill->persist_partial();
+  fill->fail(Error::kReset, "the upstream broke off");
+  EXPECT_FALSE(store_.partial);  // who goes on from it would sync the same file again
 }
 
 }  // namespace

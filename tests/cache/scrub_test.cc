@@ -1,6 +1,9 @@
 // The scrub: what rots is found before anybody asks for it.
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/cache/store_fixture.h"
@@ -59,6 +62,45 @@ TEST_F(Scrub, FindsARottenChunkAndARottenFooterThatNobodyAskedFor) {
   EXPECT_EQ(store_->stats().scrub_rotten, 2u);
   close();
   Walk(options_.path).expect_consistent();
+}
+
+TEST_F(Scrub, EntersASoundBlobThatNoRecordSpeaksOf) {
+  options_.scrub_period = std::chrono::seconds(0);
+  open();
+  ASSERT_TRUE(put("/a", large_));
+  const std::string file = file_of(large_), aside = folder_ / "aside";
+  std::filesystem::copy_file(file, aside);
+  ASSERT_TRUE(store_->remove(sha256(bytes_of(large_))));
+  close();
+  std::filesystem::rename(aside, file);  // its unlink never came
+  const auto index = index_alone();
+  const uint64_t later = static_cast<uint64_t>(std::time(nullptr)) + 3600;  // than what a start looks at
+  uint64_t totals[4] = {0, 0, 0, later};
+  index->apply({{Table::kMeta, std::string(kTotalsKey),
+                 std::string(reinterpret_cast<const char*>(totals), sizeof(totals))}});
+  index->end_writing();
+
+  options_.scrub_period = std::chrono::seconds(1);
+  open();
+  EXPECT_TRUE(eventually([&] { return store_->stats().blobs == 1; }));
+  EXPECT_EQ(store_->stats().bytes, large_.size());
+  EXPECT_EQ(bytes_stored("/a"), large_);
+  close();
+  Walk(options_.path).expect_consistent();
+}
+
+TEST_F(Scrub, GivesWayToWhoIsInAHurry) {
+  open();
+  const auto idle_threads = [] {
+    int idle = 0;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      const pid_t id = std::stoi(task.path().filename().string());
+      const long priority = ::syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, id);
+      idle += priority >> 13 == IOPRIO_CLASS_IDLE && ::getpriority(PRIO_PROCESS, static_cast<id_t>(id)) == 10;
+    }
+    return idle;
+  };
+  EXPECT_TRUE(eventually([&] { return idle_threads() == 1; }));
 }
 
 TEST_F(Scrub, ReadsAllThatIsStoredInEachPass) {
