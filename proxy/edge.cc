@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 
 constexpr size_t kChunkCacheBytes = 64ull << 20;  // of each worker
 constexpr auto kTickLimit = 10s;
+constexpr auto kLockWait = 3s;  // for a process before us that has been told to quit
 
 int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(io::Clock::now().time_since_epoch()).count();
@@ -98,6 +99,10 @@ class EdgeImpl final : public Edge {
         if (left->fetch_sub(1) == 1) (*all_done)();
       });
     }
+    // Whoever is started now need not wait until the last client has its bytes.
+    std::lock_guard lock(reload_mutex_);
+    controls_.clear();
+    for (auto& [name, cache] : resources_.caches) cache->hand_over();
   }
 
   void stop() override {
@@ -185,6 +190,7 @@ std::string EdgeImpl::open_resources(const config::Config& config) {
     options.min_free_bytes = zone->min_free_bytes;
     options.inactive = zone->inactive;
     options.scrub_period = zone->scrub;
+    options.lock_wait = kLockWait;
     options.on_event = [name = zone->name](std::string_view line) {
       log::write(log::Level::kWarn, "cache \"" + name + "\": " + std::string(line));
     };

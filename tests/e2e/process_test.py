@@ -237,3 +237,33 @@ def test_reopen_begins_new_logs(edge, origin):
     edge.fetch("/thing")
     wait_until(lambda: os.path.getsize(log), "a line in the new log")
     assert len(edge.access_log()) == 1
+
+
+def test_a_graceful_end_gives_the_cache_to_the_next_process_while_a_client_still_reads(make_edge, origin):
+    location = f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}"
+    first = make_edge(location).start()
+    hit = origin.add("/hit.bin", size=300 * 1024)
+    first.fetch("/hit.bin")
+    first.wait_idle()
+    go_on = threading.Event()
+    slow = origin.add("/slow.bin", size=20 << 20)
+    slow.tamper = lambda answer, request, n: answer.gates.append((4 << 20, go_on)) if n == 0 else None
+    reader = first.start_fetch("/slow.bin")
+    origin.wait_until(lambda: any(request.body_sent >= 4 << 20 for request in origin.gets("/slow.bin")))
+    first.send_signal(signal.SIGQUIT)
+    first.wait_log("gracefully shutting down")
+
+    second = make_edge(location, store=os.path.join(first.folder, "cache")).start()
+    origin.forget()
+    answer = second.fetch("/hit.bin")
+    assert answer.sha256 == hit.sha256 and answer.fields["cache-status"].startswith("entrepot; hit")
+    assert origin.requests == []
+    new = origin.add("/new.bin", size=300 * 1024)
+    second.fetch("/new.bin")
+    second.wait_idle()
+    go_on.set()
+    answer = reader.result()
+    assert answer.complete and answer.sha256 == slow.sha256
+    assert first.wait_exit() == 0
+    origin.forget()
+    assert second.fetch("/new.bin").sha256 == new.sha256 and origin.requests == []
