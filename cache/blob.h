@@ -36,6 +36,8 @@ enum class ReadWait : uint8_t {
   kDisk,   // may wait: only on a pool thread
 };
 
+struct Footer;  // cache/footer.h
+
 class Blob {
  public:
   virtual ~Blob() = default;
@@ -66,6 +68,9 @@ class Blob {
   // True when `whole` (all bytes of the chunk) matches its checksum. REQUIRES: has_checksum(chunk).
   // Thread-safe.
   virtual bool verify_chunk(uint64_t chunk, std::span<const std::byte> whole) const noexcept = 0;
+
+  // What the footer of its file says, but for the name that brought it in. False: it is no complete file.
+  virtual bool footer(Footer&) const noexcept { return false; }
 
   // A retired blob is no longer what the store has under its digest (evicted, rotten, stored anew): who reads
   // it goes on, nobody begins to. Thread-safe; for good.

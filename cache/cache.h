@@ -125,9 +125,11 @@ class Cache {
   virtual bool remove(const Digest& sha256) = 0;
   // A Fill that brings a blob in under no name, for names to point at later (an import). Nobody joins it.
   virtual std::shared_ptr<Fill> fill_unnamed() = 0;
-  // This blob proved rotten (kCorrupt) or cannot be read (kIo): hide it, move its file to quarantine. Readers
-  // that have it open fail on their own.
-  virtual void quarantine(const Blob& blob, Error why) = 0;
+  // This blob proved rotten (kCorrupt) or cannot be read (kIo), at `offset`: hide it, move its file to
+  // quarantine. Of a large rotten one the other chunks are kept as a partial blob, so that one chunk is
+  // fetched and not all; `validator`: the strong one of the answer, what that is combined by, beside the
+  // digest. Readers that have it open fail on their own.
+  virtual void quarantine(const Blob& blob, Error why, uint64_t offset = 0, std::string validator = {}) = 0;
   // The blob was asked for; remembered coarsely, written with the next commit.
   virtual void touch(const Blob& blob) noexcept = 0;
   // Bumped before any change of what `name` means is acknowledged: a snapshot taken at an older value must be

@@ -28,6 +28,10 @@ class FileBlob final : public Blob {
     return file_.read(chunk * kChunkBytes + from, out, wait);
   }
   bool has_checksum(uint64_t chunk) const noexcept override { return chunk < checksums_.size(); }
+  bool footer(Footer& out) const noexcept override {
+    out = {0, {}, length_, seed_, digest_, checksums_};
+    return true;
+  }
   bool verify_chunk(uint64_t chunk, std::span<const std::byte> whole) const noexcept override {
     return chunk < checksums_.size() && whole.size() == chunk_size_bytes(length_, chunk) &&
            (chunk_checksum(seed_, chunk, whole) == checksums_[chunk] ||

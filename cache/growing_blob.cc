@@ -105,6 +105,12 @@ std::span<const std::byte> GrowingBlob::inline_bytes() const noexcept {
   return memory_;
 }
 
+bool GrowingBlob::footer(Footer& out) const noexcept {
+  if (state() != BlobState::kVerified || in_memory()) return false;
+  out = {0, {}, length_bytes(), seed_, digest_, checksums()};
+  return true;
+}
+
 std::optional<GrowingBlob::Run> GrowingBlob::next_gap(uint64_t offset) const noexcept {
   const uint64_t length = length_bytes();
   const std::shared_lock lock(mutex_);

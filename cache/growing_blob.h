@@ -40,6 +40,7 @@ class GrowingBlob final : public Blob {
   bool has_checksum(uint64_t chunk) const noexcept override;
   bool verify_chunk(uint64_t chunk, std::span<const std::byte> whole) const noexcept override;
   std::span<const std::byte> inline_bytes() const noexcept override;
+  bool footer(Footer& out) const noexcept override;
 
   struct Run {
     uint64_t begin, end;

@@ -104,15 +104,20 @@ bool Store::scrub_file(const std::string& path, const Digest& sha256) {
   if (!file) return true;  // evicted since
   file->expect_no_sequence();
   Result<void> sound;
-  if (!scrub_chunks(*file, sha256, sound)) return false;
+  uint64_t chunk = 0;
+  if (!scrub_chunks(*file, sha256, sound, chunk)) return false;
   if (!sound && sound.error() == Error::kUnsupported) return true;
   const std::lock_guard records(records_mutex_);
   if (file->is_unlinked()) return true;
   if (sound) {
     adopt_unknown(sha256, *file);
-  } else if (quarantine_file(sha256, sound.error())) {
-    stats_.scrub_rotten.fetch_add(1, std::memory_order_relaxed);
+    return true;
   }
+  const auto footer = read_footer(*file);
+  const bool kept = sound.error() == Error::kCorrupt && footer && footer->sha256 == sha256 &&
+                    keep_rest(*footer, chunk, {});
+  if (kept || quarantine_file(sha256, sound.error()))
+    stats_.scrub_rotten.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
@@ -123,8 +128,8 @@ void Store::adopt_unknown(const Digest& sha256, const DiskFile& file) {
   if (const auto footer = read_footer(file)) adopt_record(BlobKey::of(sha256), footer->length_bytes);
 }
 
-// `sound`: what is wrong with the file.
-bool Store::scrub_chunks(const DiskFile& file, const Digest& sha256, Result<void>& sound) {
+// `sound`: what is wrong with the file; `chunk`: where.
+bool Store::scrub_chunks(const DiskFile& file, const Digest& sha256, Result<void>& sound, uint64_t& chunk) {
   const auto footer = read_footer(file);
   if (!footer) {
     sound = footer.error();
@@ -134,7 +139,7 @@ bool Store::scrub_chunks(const DiskFile& file, const Digest& sha256, Result<void
   const uint64_t rate = std::max(kSlowestBytesPerSecond,
                                  2 * stats_.bytes / static_cast<uint64_t>(options_.scrub_period.count()));
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kChunkBytes);
-  for (uint64_t chunk = 0; sound && chunk < footer->checksums.size(); ++chunk) {
+  for (chunk = 0; sound && chunk < footer->checksums.size(); ++chunk) {
     const std::span<std::byte> bytes{buffer.get(), chunk_size_bytes(footer->length_bytes, chunk)};
     const auto began = std::chrono::steady_clock::now();
     sound = file.read(chunk * kChunkBytes, bytes, ReadWait::kNever);
@@ -148,6 +153,7 @@ bool Store::scrub_chunks(const DiskFile& file, const Digest& sha256, Result<void
     const auto took = std::chrono::steady_clock::now() - began;
     const auto share = std::chrono::nanoseconds(bytes.size() * 1'000'000'000 / rate);
     if (!pause(std::max<std::chrono::nanoseconds>(share, kRestFactor * took))) return false;
+    if (!sound) break;
   }
   return true;
 }

@@ -143,14 +143,20 @@ std::optional<StoredName> Store::lookup(const Name& name) {
   StoredName out;
   out.metadata = record->metadata;
   out.digest = record->blob.digest();
-  if (out.digest) {
-    out.blob = open_blob(*out.digest);
-  } else if (const auto id = record->blob.provisional()) {
+  if (out.digest) out.blob = open_blob(*out.digest);
+  if (out.blob) return out;
+  if (const auto id = partial_of(*record)) {
     out.blob = open_partial_blob(*id);
-    if (const auto partial = out.blob ? blob_record(record->blob) : std::nullopt)
+    if (const auto partial = out.blob ? blob_record(BlobKey::of(*id)) : std::nullopt)
       out.validator = partial->validator;
   }
   return out;
+}
+
+// The partial blob that a fill of the response's name can go on from.
+std::optional<ProvisionalId> Store::partial_of(const ResponseRecord& response) {
+  if (const auto digest = response.blob.digest()) return rest_of(*digest);
+  return response.blob.provisional();
 }
 
 bool Store::has_grant(std::string_view space, const Digest& digest) {
@@ -186,8 +192,8 @@ Cache::Claim Store::claim(const Name& name, bool resume_partial, std::optional<u
 
 std::optional<PartialBlob> Store::saved_partial(const Name& name) {
   const auto response = response_record(name_key(name.space, name.text));
-  const auto id = response ? response->blob.provisional() : std::nullopt;
-  const auto record = id ? blob_record(response->blob) : std::nullopt;
+  const auto id = response ? partial_of(*response) : std::nullopt;
+  const auto record = id ? blob_record(BlobKey::of(*id)) : std::nullopt;
   return record ? load_partial(*id, *record) : std::nullopt;
 }
 

@@ -48,7 +48,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   uint64_t forget_all(const std::string& space, const std::string& prefix) override;
   bool remove(const Digest& sha256) override;
   std::shared_ptr<Fill> fill_unnamed() override;
-  void quarantine(const Blob& blob, Error why) override;
+  void quarantine(const Blob& blob, Error why, uint64_t offset = 0, std::string validator = {}) override;
   void touch(const Blob& blob) noexcept override;
   uint64_t generation(uint64_t name_hash) const noexcept override;
   void flush() override;
@@ -102,6 +102,8 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   std::shared_ptr<Blob> open_or_forget(const Digest& sha256);
   void forget_open(const BlobKey& blob);
   bool quarantine_file(const Digest& sha256, Error why);
+  bool keep_rest(const Footer& footer, uint64_t rotten_chunk, std::string validator);
+  std::optional<ProvisionalId> rest_of(const Digest& sha256);
   std::shared_ptr<Blob> keep_open(const BlobKey& blob, std::shared_ptr<Blob> opened);
   std::shared_ptr<Blob> find_open(const BlobKey& blob);
   void erase_partial_records(const BlobKey& blob, const BlobRecord& record,
@@ -109,6 +111,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   std::optional<BlobRecord> blob_record(const BlobKey& blob);
   std::optional<ResponseRecord> response_record(const std::string& name_key);
   std::optional<PartialBlob> saved_partial(const Name& name);
+  std::optional<ProvisionalId> partial_of(const ResponseRecord& response);
   void change(std::vector<Index::Change> changes, const Delta& delta);
   Index::Change count(const Delta& delta);
   void write_recency(Index& index);  // rides along with each commit
@@ -142,7 +145,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   bool scrub_folder(const std::string& folder);
   bool scrub_file(const std::string& path, const Digest& sha256);
   void adopt_unknown(const Digest& sha256, const DiskFile& file);
-  bool scrub_chunks(const DiskFile& file, const Digest& sha256, Result<void>& sound);
+  bool scrub_chunks(const DiskFile& file, const Digest& sha256, Result<void>& sound, uint64_t& chunk);
   ScrubPass load_scrub_pass();
   void save_scrub_pass(const ScrubPass& pass);
 

@@ -3,13 +3,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "cache/file_blob.h"
+#include "cache/fill_parts.h"
+#include "cache/footer.h"
 #include "cache/store.h"
 
 namespace entrepot::cache {
 
 namespace {
+
+std::string rest_key(const Digest& sha256) { return "rest" + BlobKey::of(sha256).bytes; }
 
 // How many blobs' files stay open for the next reader.
 size_t open_files_limit() {
@@ -155,13 +160,71 @@ void Store::forget_open(const BlobKey& blob) {
   open_.erase(found);
 }
 
-void Store::quarantine(const Blob& blob, Error why) {
+void Store::quarantine(const Blob& blob, Error why, uint64_t offset, std::string validator) {
   const auto digest = blob.digest();
   if (!digest) return;
+  Footer footer;
+  const bool is_file = blob.footer(footer);
   std::lock_guard records(records_mutex_);
   if (blob.retired()) return;        // what stands under its digest now is another
   const_cast<Blob&>(blob).retire();  // also one that a fill brought in, which is not among the open ones
-  quarantine_file(*digest, why);
+  const bool kept = is_file && why == Error::kCorrupt &&
+                    keep_rest(footer, offset / kChunkBytes, std::move(validator));
+  if (!kept) quarantine_file(*digest, why);
+}
+
+// The file of a blob of which one chunk is rotten becomes that of a partial blob that lacks it. Whoever fills
+// one of its names anew goes on from there, and all of it is hashed again at the end. False: it is not worth
+// it, or it cannot be done. REQUIRES: records_mutex_.
+bool Store::keep_rest(const Footer& footer, uint64_t rotten_chunk, std::string validator) {
+  const BlobKey whole = BlobKey::of(footer.sha256);
+  const auto before = blob_record(whole);
+  if (!before || handed_over_ || footer.length_bytes <= kGroupBytes) return false;
+  ProvisionalId id = random_provisional_id();
+  std::memcpy(id.data(), &footer.seed, sizeof(footer.seed));  // which the checksums are made with
+  if (!move_file(blob_path(footer.sha256), partial_path(id))) return false;
+  forget_open(whole);
+
+  BlobRecord rest;
+  rest.state = BlobState::kPartial;
+  rest.length_bytes = footer.length_bytes;
+  rest.stored_bytes = footer.length_bytes - chunk_size_bytes(footer.length_bytes, rotten_chunk);
+  rest.recency = minutes_now();
+  rest.validator = std::move(validator);
+  rest.expected_digest = footer.sha256;
+  std::vector<Index::Change> changes;
+  GroupPresence group;
+  for (uint64_t chunk = 0; chunk < footer.checksums.size(); ++chunk) {
+    constexpr uint64_t kPerGroup = kGroupBytes / kChunkBytes;
+    const uint64_t i = chunk % kPerGroup;
+    if (chunk != rotten_chunk) group.present |= 1u << i;
+    group.checksums[i] = chunk == rotten_chunk ? 0 : footer.checksums[chunk];
+    if (i + 1 < kPerGroup && chunk + 1 < footer.checksums.size()) continue;
+    changes.push_back({Table::kGroups, group_key(id, chunk / kPerGroup), encode_group(group)});
+    group = {};
+  }
+  Delta delta;
+  delta.add(*before, -1);
+  delta.add(rest, 1);
+  changes.push_back({Table::kBlobs, whole.key(), std::nullopt});
+  changes.push_back({Table::kBlobs, BlobKey::of(id).key(), rest.encode()});
+  changes.push_back({Table::kMeta, rest_key(footer.sha256), std::string(id.begin(), id.end())});
+  change(std::move(changes), delta);
+  stats_.corrupt_chunks.fetch_add(1, std::memory_order_relaxed);
+  on_event("blob " + footer.sha256.str() + ": chunk " + std::to_string(rotten_chunk) +
+           " does not match its checksum; it alone is fetched again");
+  return true;
+}
+
+// What was kept of a blob of which a chunk was rotten.
+std::optional<ProvisionalId> Store::rest_of(const Digest& sha256) {
+  const auto payload = index_->get(Table::kMeta, rest_key(sha256));
+  ProvisionalId id;
+  if (!payload || payload->size() != id.size()) return std::nullopt;
+  std::copy(payload->begin(), payload->end(), id.begin());
+  if (blob_record(BlobKey::of(id))) return id;
+  index_->apply({{Table::kMeta, rest_key(sha256), std::nullopt}});  // it was completed, or evicted
+  return std::nullopt;
 }
 
 // False: nobody knows it any more. REQUIRES: records_mutex_.

@@ -8,6 +8,7 @@
 #include "proxy/serve/handler.h"
 #include "proxy/serve/range.h"
 #include "proxy/serve/request_variables.h"
+#include "resolver/fields.h"
 #include "resolver/freshness.h"
 #include "resolver/http_date.h"
 
@@ -114,9 +115,10 @@ void Handler::send_content(http::Stream& stream, const Content& content, const h
     // Prepared and blob live as long as the response; one allocation where a tuple of both is needed.
     return stream.respond(head, bytes.empty() ? bytes : bytes.subspan(begin, end - begin), both(content));
   }
-  auto on_broken = [this, cache = content.cache](const cache::Blob& blob, Error why) {
+  auto on_broken = [this, cache = content.cache, prepared = content.prepared](const cache::Blob& blob, Error why,
+                                                                              uint64_t offset) {
     if (why == Error::kCorrupt) tools_.counters.corrupt.fetch_add(1, std::memory_order_relaxed);
-    if (cache) cache->quarantine(blob, why);
+    if (cache) cache->quarantine(blob, why, offset, resolver::strong_etag(prepared->stored.fields));
   };
   stream.respond(head,
                  std::make_unique<BlobBody>(tools_.chunks, content.blob, begin, end, std::move(on_broken)),

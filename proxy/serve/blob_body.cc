@@ -62,7 +62,7 @@ http::Body::Piece BlobBody::peek(size_t max) {
 http::Body::Piece BlobBody::broken(Error error) {
   broken_ = true;
   if ((error == Error::kCorrupt || error == Error::kIo) && on_broken_)
-    std::exchange(on_broken_, nullptr)(*blob_, error);
+    std::exchange(on_broken_, nullptr)(*blob_, error, position_);
   return {State::kError, {}};
 }
 

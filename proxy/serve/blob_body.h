@@ -12,8 +12,8 @@ namespace entrepot::serve {
 
 class BlobBody final : public http::Body {
  public:
-  // What a body does when bytes prove rotten (kCorrupt) or cannot be read (kIo). Called once.
-  using OnBroken = std::function<void(const cache::Blob&, Error)>;
+  // What a body does when bytes prove rotten (kCorrupt) or cannot be read (kIo), at an offset. Called once.
+  using OnBroken = std::function<void(const cache::Blob&, Error, uint64_t offset)>;
 
   // Bytes [begin, end) of a blob whose bytes are all there.
   BlobBody(ChunkCache& chunks, std::shared_ptr<cache::Blob> blob, uint64_t begin, uint64_t end,

@@ -61,6 +61,30 @@ def test_one_bit_flipped_in_each_blob_reaches_nobody_and_each_comes_again(make_e
     assert all(is_hit(edge.fetch(f"/thing{i}.bin")) for i in range(count)) and origin.requests == []
 
 
+@pytest.mark.parametrize("fields", [{}, {"Cache-Control": "max-age=1000000"}], ids=["valid", "max-age"])
+def test_of_a_large_blob_only_the_rotten_chunk_is_fetched_again(make_edge, origin, fields):
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}",
+                     cache="max_size=4g scrub=off").start()
+    thing = origin.add("/large.bin", size=9 * MIB + 5, fields=fields)
+    edge.fetch("/large.bin")
+    edge.wait_idle()
+    edge.stop()
+    flip(blob_path(edge, thing), 5_000_000)
+    edge.start()
+    origin.forget()
+    assert not edge.fetch("/large.bin").complete  # it ends before the rotten chunk
+    part = edge.fetch("/large.bin", fields={"Range": "bytes=100-199"})
+    assert part.body == thing.data[100:200] and origin.requests == []
+    healed = edge.fetch("/large.bin")
+    assert healed.complete and healed.sha256 == thing.sha256
+    edge.wait_idle()
+    assert [request.range() for request in origin.gets()] == [(38 * 128 * KIB, 39 * 128 * KIB - 1)]
+    assert origin.body_bytes() == 128 * KIB
+    origin.forget()
+    again = edge.fetch("/large.bin")
+    assert is_hit(again) and again.sha256 == thing.sha256 and origin.requests == []
+
+
 def test_the_scrub_finds_what_rots_before_anybody_asks(make_edge, origin):
     edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}",
                      cache="max_size=4g scrub=1s").start()
