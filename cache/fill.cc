@@ -116,7 +116,7 @@ std::string Fill::reason() const {
 bool Fill::disk_failed() const noexcept {
   if (phase() != FillPhase::kFailed) return false;
   const Error why = error();
-  return why == Error::kNoSpace || why == Error::kIo || why == Error::kPermission || why == Error::kTooLarge;
+  return why == Error::kNoSpace || why == Error::kIo || why == Error::kPermission;
 }
 
 uint64_t Fill::releasable_end(uint64_t offset) const noexcept {
