@@ -262,7 +262,7 @@ TEST_F(FullDisk, ManyTimesAndEachTimeItRecovers) {
     ASSERT_TRUE(eventually([&] { return !store_->stats().disk_full; })) << i;
     ASSERT_TRUE(put("/cold", body)) << i;
     ASSERT_EQ(bytes_stored("/cold"), body) << i;
-    store_->quarantine(*blob_of("/cold"), Error::kCorrupt);
+    store_->quarantine(*blob_of("/cold"), Error::kIo);
     ASSERT_TRUE(eventually([&] { return files_in(options_.path + "/quarantine") == 0; })) << i;
     store_->erase(name("/cold"));
   }
