@@ -185,7 +185,10 @@ void ServerImpl::accept_some(Listener& listener) {
 
 void ServerImpl::adopt(Listener& listener, int fd, const sockaddr_storage& address) {
   const int on = 1;
-  if (address.ss_family != AF_UNIX) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  if (address.ss_family != AF_UNIX) {
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    io::limit_unsent(fd);
+  }
   auto* connection =
       new Connection(*this, fd, Origin{listener.options, listener.port}, address_text(address));
   connection->next = first_;

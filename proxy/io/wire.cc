@@ -1,7 +1,10 @@
 #include "proxy/io/wire.h"
 
-#include <linux/sock_diag.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -125,15 +128,15 @@ bool Wire::finish() {
   return !failed_;
 }
 
+void limit_unsent(int fd) noexcept {
+  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentBytes, sizeof(kUnsentBytes));
+}
+
 size_t burst_limit(int fd) noexcept {
-  uint32_t memory[SK_MEMINFO_VARS] = {};
-  socklen_t length = sizeof(memory);
-  if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &length) != 0) return Wire::kSmallBurstBytes;
-  const size_t buffer = memory[SK_MEMINFO_SNDBUF];
-  const size_t used = memory[SK_MEMINFO_WMEM_QUEUED];
-  // The kernel counts its own overhead as used: as much again as the bytes where the peer's window is small.
-  const size_t room = buffer > used ? (buffer - used) / 2 : 0;
-  return std::min(Wire::kBurstBytes, room + Wire::kSmallBurstBytes);
+  int unsent = 0;
+  if (ioctl(fd, SIOCOUTQNSD, &unsent) != 0) return Wire::kSmallBurstBytes;
+  const int room = std::max(0, kUnsentBytes - unsent);
+  return std::min(Wire::kBurstBytes, static_cast<size_t>(room) + Wire::kSmallBurstBytes);
 }
 
 }  // namespace entrepot::io

@@ -76,9 +76,13 @@ class Wire {
   bool failed_ = false;
 };
 
-// How much a connection may pull now: what the socket takes for certain and kSmallBurstBytes more, kBurstBytes
-// at most. So a peer that stops reading leaves us with about kSmallBurstBytes, and a socket is still filled to
-// its end, which is what lets the kernel grow it.
+// What the kernel holds of a TCP socket's bytes that it could not send yet: beside what is on its way, which
+// the peer's window bounds. Without a limit a peer that does not read costs megabytes.
+inline constexpr int kUnsentBytes = 128 * 1024;
+void limit_unsent(int fd) noexcept;
+
+// How much a connection may pull now: what a socket of limit_unsent() takes for certain, and kSmallBurstBytes
+// more. So a peer that stops reading leaves us with kSmallBurstBytes.
 size_t burst_limit(int fd) noexcept;
 
 }  // namespace entrepot::io

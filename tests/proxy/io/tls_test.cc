@@ -1,6 +1,7 @@
 #include "proxy/io/tls.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -186,19 +187,36 @@ TEST(Wire, ABurstThatIsFarTooLongFailsInsteadOfOverflowing) {
   EXPECT_FALSE(wire.finish());
 }
 
-TEST(BurstLimit, FollowsWhatTheSocketTakes) {
-  int sockets[2];
-  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sockets), 0);
-  const int large = 4 << 20;
-  setsockopt(sockets[0], SOL_SOCKET, SO_SNDBUF, &large, sizeof(large));
-  EXPECT_GT(burst_limit(sockets[0]), Wire::kSmallBurstBytes);
-  EXPECT_LE(burst_limit(sockets[0]), Wire::kBurstBytes);
-  const int small = 1;
-  setsockopt(sockets[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-  EXPECT_LT(burst_limit(sockets[0]), Wire::kSmallBurstBytes + 8192);
+TEST(BurstLimit, LeavesLittleOfWhatAPeerThatDoesNotReadIsSent) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0), peer = ::socket(AF_INET, SOCK_STREAM, 0);
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_TRUE(::bind(listener, generic, length) == 0 && ::listen(listener, 1) == 0);
+  ASSERT_EQ(::getsockname(listener, generic, &length), 0);
+  const int window = 4096;
+  setsockopt(peer, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window));
+  ASSERT_EQ(::connect(peer, generic, length), 0);
+  const int ours = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK);
+  limit_unsent(ours);
+
+  EXPECT_EQ(burst_limit(ours), Wire::kSmallBurstBytes + kUnsentBytes);
+  const std::vector<std::byte> bytes(Wire::kBurstBytes);
+  ssize_t sent = 0;
+  size_t asked = 0, total = 0;
+  do {
+    asked = burst_limit(ours);
+    sent = ::send(ours, bytes.data(), asked, MSG_NOSIGNAL);
+    total += sent > 0 ? static_cast<size_t>(sent) : 0;
+  } while (sent == static_cast<ssize_t>(asked));
+  EXPECT_LE(asked - (sent > 0 ? static_cast<size_t>(sent) : 0), Wire::kSmallBurstBytes);
+  EXPECT_LT(total, 512u * 1024);
   EXPECT_EQ(burst_limit(-1), Wire::kSmallBurstBytes);
-  ::close(sockets[0]);
-  ::close(sockets[1]);
+  ::close(ours);
+  ::close(peer);
+  ::close(listener);
 }
 
 }  // namespace
