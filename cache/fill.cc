@@ -122,6 +122,7 @@ bool Fill::disk_failed() const noexcept {
 uint64_t Fill::releasable_end(uint64_t offset) const noexcept {
   const FillPhase now = phase();
   if (now != FillPhase::kBody && now != FillPhase::kComplete) return offset;
+  if (now == FillPhase::kBody && state_->head.withheld) return offset;
   const GrowingBlob& blob = *state_->growing;
   const uint64_t end = blob.readable_end(offset);
   if (!state_->head.expected_digest || blob.state() == BlobState::kVerified) return end;
@@ -241,6 +242,7 @@ Fill::State::Remains Fill::State::remains_after(Error error) noexcept {
     case Error::kCorrupt:
       return Remains::kQuarantine;
     case Error::kIo:
+    case Error::kMalformed:
     case Error::kLengthMismatch:
     case Error::kValidatorChanged:
     case Error::kNotCombinable:

@@ -49,6 +49,7 @@ struct FillHead {
   uint64_t length_bytes = kUnknownLength;  // of the whole blob
   std::optional<Digest> expected_digest;   // from a source that is trusted for this name
   std::string validator;                   // strong entity tag: what pins pieces together; may be empty
+  bool withheld = false;  // nobody is given a byte before all are there, and finish() is content
 };
 
 // Sums up what a reader has to know to go on, at one instant.
@@ -150,12 +151,16 @@ class Fill final : public std::enable_shared_from_this<Fill> {
     uint64_t begin, end;
   };
   std::optional<Gap> next_gap(uint64_t offset) const noexcept;
-  // All bytes written: checks the length, hashes what is not hashed yet, compares, publishes kComplete, then
-  // stores: footer, fdatasync, rename, index. May wait for a disk. On mismatch the blob goes to quarantine
-  // and the Fill fails. Returns the SHA-256, also where the bytes are right and storing them failed: then
-  // nothing is stored, the store's on_event says why, and readers go on. Errors: kLengthMismatch,
-  // kDigestMismatch, kCorrupt, kIo (then the Fill has failed), kCancelled.
-  Result<Digest> finish() noexcept;
+  // What speaks against storing a blob whose bytes are all there and right: one sentence; empty: nothing. May
+  // read it, and wait for a disk.
+  using Check = std::function<std::string(const Blob& blob, const FillHead& head)>;
+  // All bytes written: checks the length, hashes what is not hashed yet, compares, asks `check` where there
+  // is one, publishes kComplete, then stores: footer, fdatasync, rename, index. May wait for a disk. On
+  // mismatch the blob goes to quarantine and the Fill fails. Returns the SHA-256, also where the bytes are
+  // right and storing them failed: then nothing is stored, the store's on_event says why, and readers go on.
+  // Errors: kLengthMismatch, kDigestMismatch, kCorrupt, kIo, kMalformed (`check` objects: nothing of it
+  // stays; then the Fill has failed), kCancelled.
+  Result<Digest> finish(const Check& check = nullptr) noexcept;
   // Saves what has arrived (whole chunks) so that a later Fill of the same name goes on from it. May wait for
   // a disk. Does nothing where a later fill could not combine it (no validator, no expected digest) or it is
   // in memory.

@@ -35,7 +35,7 @@ std::string why_not_verified(Error error) {
 
 }  // namespace
 
-Result<Digest> Fill::finish() noexcept {
+Result<Digest> Fill::finish(const Check& check) noexcept {
   State& state = *state_;
   const State::Inside inside(state, true);
   if (phase() != FillPhase::kBody) return Error::kCancelled;
@@ -43,6 +43,10 @@ Result<Digest> Fill::finish() noexcept {
   if (!digest) {
     fail(digest.error(), why_not_verified(digest.error()));
     return digest;
+  }
+  if (std::string objection = check ? check(*state.growing, state.head) : ""; !objection.empty()) {
+    fail(Error::kMalformed, std::move(objection));
+    return Error::kMalformed;
   }
   {
     const std::lock_guard lock(state.mutex);

@@ -39,6 +39,68 @@ TEST_F(FillEnd, WrongDigestIsNeverReleasedAndGoesToQuarantine) {
   ASSERT_EQ(store_.events.size(), 1u);
 }
 
+// -- a check of the whole --
+
+TEST_F(FillEnd, WhatACheckObjectsToIsNotStoredAndNotGivenOut) {
+  for (const size_t size : {size_t{100}, content_.size()}) {  // in memory, and in a file
+    const std::string content = content_.substr(0, size);
+    FillHead head = head_of(content);
+    head.withheld = true;
+    auto fill = begin(head);
+    const auto blob = fill->blob();
+    ASSERT_TRUE(write(*fill, content, 0, size));
+    EXPECT_EQ(fill->releasable_end(0), 0u);
+    std::string seen;
+    const auto check = [&seen](const Blob& whole, const FillHead& its_head) {
+      seen = its_head.metadata + " " + std::to_string(whole.length_bytes());
+      return std::string("not what was wanted");
+    };
+    EXPECT_EQ(fill->finish(check).error(), Error::kMalformed);
+    EXPECT_EQ(seen, "metadata " + std::to_string(size));
+    EXPECT_EQ(fill->phase(), FillPhase::kFailed);
+    EXPECT_EQ(fill->error(), Error::kMalformed);
+    EXPECT_EQ(fill->reason(), "not what was wanted");
+    EXPECT_EQ(fill->releasable_end(0), 0u);
+    EXPECT_EQ(blob->state(), BlobState::kFailed);
+  }
+  EXPECT_EQ(store_.quarantined_files() + store_.partial_files() + store_.blob_files(), 0u);
+  EXPECT_EQ(store_.files + store_.inlines + store_.aliases, 0);
+}
+
+TEST_F(FillEnd, WhatACheckFindsGoodIsGivenOutWhole) {
+  FillHead head = head_of(content_);
+  head.withheld = true;
+  auto fill = begin(head);
+  ASSERT_TRUE(write(*fill, content_, 0, content_.size()));
+  std::string read;
+  const auto check = [&read](const Blob& whole, const FillHead&) {
+    for (uint64_t at = 0; at < whole.length_bytes(); at += kChunkBytes) {
+      std::string piece(chunk_size_bytes(whole.length_bytes(), at / kChunkBytes), '\0');
+      EXPECT_TRUE(whole.read(at / kChunkBytes, 0, std::as_writable_bytes(std::span(piece)), ReadWait::kDisk));
+      read += piece;
+    }
+    return std::string();
+  };
+  ASSERT_TRUE(fill->finish(check));
+  EXPECT_TRUE(read == content_);
+  EXPECT_TRUE(released(*fill) == content_);
+  EXPECT_EQ(store_.files, 1);
+}
+
+TEST_F(FillEnd, BytesOfAnotherDigestAreNotShownToACheck) {
+  FillHead head = head_of(content_);
+  head.expected_digest = sha256(bytes_of("something else"));
+  auto fill = begin(head);
+  ASSERT_TRUE(write(*fill, content_, 0, content_.size()));
+  bool asked = false;
+  const auto check = [&asked](const Blob&, const FillHead&) {
+    asked = true;
+    return std::string("no");
+  };
+  EXPECT_EQ(fill->finish(check).error(), Error::kDigestMismatch);
+  EXPECT_FALSE(asked);
+}
+
 TEST_F(FillEnd, OneWrongByteOfASmallBodyIsRefused) {
   const std::string small = "a few bytes";
   auto fill = begin(head_of(small));
