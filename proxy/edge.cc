@@ -339,6 +339,11 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
   add("entrepot_fill_source_changes_total",
       "Times a fill went on from another source than the one that broke off.", false,
       sum([](C c) -> auto& { return c.fills.source_changes; }));
+  add("entrepot_documents_made_total", "Documents rewritten, merged or hashed for clients.", false,
+      sum([](C c) -> auto& { return c.handler.documents_made; }));
+  add("entrepot_documents_refused_total",
+      "Documents of upstreams that were malformed or too long, and not stored.", false,
+      sum([](C c) -> auto& { return c.fills.documents_refused; }));
   add("entrepot_pins_replaced_total", "Versions whose bytes an index has replaced by others.", false,
       sum([](C c) -> auto& { return c.handler.pins_replaced; }));
   add("entrepot_digest_mismatches_total", "Fills whose bytes were not the promised ones.", false,

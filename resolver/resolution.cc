@@ -70,6 +70,9 @@ std::optional<Step> without(const Found& found, std::string_view what) {
     return Refuse{502, "malformed-index", std::string(what) + " of the upstream is malformed"};
   if (found.status == 404 || found.status == 410)
     return Refuse{404, "not-found", "the upstream has no " + std::string(what)};
+  if (!found.refused.empty())
+    return Refuse{502, std::string(found.refused),
+                  std::string(what) + " of the upstream is refused: " + found.trouble};
   std::string detail = std::string(what) + " cannot be had: ";
   detail += found.status > 0 ? "the upstream answered " + std::to_string(found.status) : found.trouble;
   return Refuse{502, "no-index", std::move(detail)};

@@ -33,6 +33,20 @@ struct Question {
   std::string upstream;  // where its upstream is: "https://registry.npmjs.org"; neither ends in a slash
 };
 
+inline constexpr uint64_t kMaxDocumentBytes = 256ull << 20;
+
+// What a document must be of which others are made, or by which they are found. It is judged as a whole when
+// all its bytes are there, before it is stored, takes the place of what is stored or is given to anybody: so
+// a login page that comes with a 200 costs nobody the list that came before it. Static.
+struct Form {
+  // What is wrong with it, static text behind "malformed: "; empty: nothing. Null: only its length counts.
+  // Called on pool threads.
+  std::string_view (*fault_of)(std::span<const std::byte> bytes, std::string_view content_type) = nullptr;
+  uint64_t max_bytes =
+      kMaxDocumentBytes;  // more is not asked for; where the length is not told, given up there
+  std::string_view error = "malformed-index", error_too_long = "index-too-large";  // machine-readable
+};
+
 // One answer of an upstream: how the cache knows it, and how it is asked for.
 struct Wanted {
   std::string name;    // its text in the repository's space of the cache
@@ -49,6 +63,7 @@ struct Wanted {
   // Why it is of that class: the format, and a fragment of a sentence: "npm: a tarball, by its packument".
   // Static text; so are the rules below.
   std::string_view rule{};
+  const Form* form = nullptr;  // what a 200 must be: the same for all that want this name. Null: anything
 };
 
 // A document, read: made once for each content by a Parse, on whichever thread; immutable.
@@ -131,6 +146,7 @@ struct Found {
   Fields fields;      // of the answer
   Document document;  // of a Fetch that found one; null with status 200: it is malformed
   std::string trouble;
+  std::string_view refused{};  // a document came, and has not the form that is wanted: the Form's word for it
   std::optional<Digest> content_digest{};  // of what a Fetch found
   bool whole = false;  // of a Recall: all bytes of a 200 are stored under that name, and were verified
 };

@@ -254,10 +254,18 @@ io::Task<FillTask::First> FillTask::begin_body(Source& source, upstream::Exchang
     trouble_ = "the body is empty, which is not what its digest promises";
     co_return First::kAskAgain;
   }
-  const bool merged = co_await settle_digest(response);
+  if (judged.length_bytes != kUnknownLength && is_too_long(judged.length_bytes)) {
+    ++context_.counters.documents_refused;
+    source.out = true;
+    error_ = Error::kTooLarge;
+    trouble_ = too_long();
+    co_return First::kAskAgain;
+  }
+  const bool withheld = plan_.check && response.status == 200;
+  const bool merged = !withheld && co_await settle_digest(response);
   if (merged) co_return First::kSettled;
   cache::FillHead fill_head{response.encode(), judged.length_bytes, response.expected_digest,
-                            resolver::strong_etag(head.fields)};
+                            resolver::strong_etag(head.fields), withheld};
   pinned_.validator = source.validator = fill_head.validator;
   pinned_.length_bytes = length_ = judged.length_bytes;
   pinned_.digest_known = response.expected_digest.has_value();
@@ -279,6 +287,14 @@ io::Task<FillTask::First> FillTask::begin_body(Source& source, upstream::Exchang
 bool FillTask::has_other_length(const resolver::StoredResponse& response) const {
   return response.status == 200 && plan_.expected_length && response.length_bytes != kUnknownLength &&
          response.length_bytes != *plan_.expected_length;
+}
+
+bool FillTask::is_too_long(uint64_t length_bytes) const {
+  return plan_.form && length_bytes > plan_.form->max_bytes;
+}
+
+std::string FillTask::too_long() const {
+  return std::string(plan_.rule) + ": longer than " + std::to_string(plan_.form->max_bytes >> 20) + " MiB";
 }
 
 // The head promised a digest: are these bytes here already, or on their way?

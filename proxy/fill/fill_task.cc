@@ -25,7 +25,7 @@ FillTask::FillTask(FillContext& context, FillPlan plan)
       plan_(std::move(plan)),
       subject_(subject_of(plan_.expected_digest, plan_.name)),
       news_(context.loop) {
-  whole_wanted_ = plan_.ahead;
+  whole_wanted_ = plan_.ahead || plan_.form;
   if (plan_.origin.conf->slice_bytes == 0 || context_.gives_no_ranges(plan_.name)) whole_only_ = true;
 }
 
@@ -73,14 +73,17 @@ io::Task<void> FillTask::run() {
 
 io::Task<void> FillTask::finish() {
   const Standing::Trial trial(context_.standing, subject_);
-  auto job = [fill = plan_.fill] { return fill->finish(); };
-  Result<Digest> done = co_await context_.pool.run(context_.loop, std::move(job));
+  const bool judged = plan_.fill->head().withheld;
+  io::Pool& pool = judged && length_ > kLongDocumentBytes ? context_.hashing : context_.pool;
+  auto job = [fill = plan_.fill, check = judged ? plan_.check : nullptr] { return fill->finish(check); };
+  Result<Digest> done = co_await pool.run(context_.loop, std::move(job));
   if (done) {
     ++context_.counters.completed;
     co_return;
   }
   ++context_.counters.failed;
   if (done.error() == Error::kDigestMismatch) ++context_.counters.digest_mismatches;
+  if (done.error() == Error::kMalformed) ++context_.counters.documents_refused;
   context_.log_error(plan_.name.text + ": " + plan_.fill->reason());
   if (done.error() != Error::kDigestMismatch) co_return;
   blame_sources();
@@ -144,7 +147,7 @@ io::Task<void> FillTask::keep_partial() {
 }
 
 bool FillTask::worth_finishing() const {
-  if (plan_.ahead) return true;
+  if (plan_.ahead || plan_.form) return true;
   if (!whole_wanted_) return false;
   if (length_ == kUnknownLength) return true;
   const uint64_t arrived = plan_.fill->arrived_bytes();

@@ -30,6 +30,7 @@
 #include "proxy/upstream/client.h"
 #include "resolver/format.h"
 #include "resolver/freshness.h"
+#include "resolver/resolution.h"
 #include "resolver/stored_response.h"
 
 namespace entrepot::fill {
@@ -82,6 +83,11 @@ struct FillPlan {
   std::vector<std::string> vouchers;        // names that gave it: doubted where other bytes come
   resolver::Class cls = resolver::Class::kMutable;
   bool of_repository = false;  // then the class decides about storing, and what is stale outlives errors
+  // What a 200 is held to; null: nothing. Such a document is had whole or not at all, and with `check` nobody
+  // is given a byte of it before that has nothing against it. It shares no other name's bytes unjudged.
+  const resolver::Form* form = nullptr;
+  std::string_view rule;     // by which it is wanted, for the log
+  cache::Fill::Check check;  // REQUIRES: a form
   // The stored response to validate, with its blob whole.
   std::optional<resolver::StoredResponse> stale;
   std::shared_ptr<cache::Blob> stale_blob;
@@ -93,13 +99,18 @@ struct FillPlan {
 
 struct FillCounters {  // read by other threads
   std::atomic<uint64_t> started{0}, running{0}, completed{0}, failed{0}, passed{0}, merged{0}, resumes{0},
-      source_changes{0}, digest_mismatches{0}, validated{0}, readers{0};
+      source_changes{0}, digest_mismatches{0}, documents_refused{0}, validated{0}, readers{0};
 };
+
+// To read a document takes memory of many times its length: longer ones than this are read one at a time, on
+// the thread for what takes long, whoever wants them.
+inline constexpr uint64_t kLongDocumentBytes = 4ull << 20;
 
 // What the fills of one worker share.
 struct FillContext {
   io::Loop& loop;
   io::Pool& pool;
+  io::Pool& hashing;  // one thread, for what takes long
   Asking& asking;
   FillWatches& watches;
   Standing& standing;
@@ -167,6 +178,8 @@ class FillTask {
   io::Task<First> take_first(Source& source, upstream::Exchange exchange, const Part& asked);
   io::Task<First> begin_body(Source& source, upstream::Exchange exchange, Judged judged);
   bool has_other_length(const resolver::StoredResponse& response) const;
+  bool is_too_long(uint64_t length_bytes) const;
+  std::string too_long() const;
   io::Task<bool> settle_digest(const resolver::StoredResponse& response);
   io::Task<void> follow_merged(std::shared_ptr<cache::Fill> other, std::string metadata);
   io::Task<void> ask_length(Source& source);

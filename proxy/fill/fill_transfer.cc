@@ -28,6 +28,11 @@ io::Task<void> FillTask::run_transfer(Transfer& transfer) {
     if (!transfer.exchange && !co_await reconnect(transfer)) break;
     Result<void> copied = co_await copy(transfer);
     if (copied) break;
+    if (copied.error() == Error::kTooLarge && !transfer.disk_failed) {
+      ++context_.counters.documents_refused;
+      fail(Error::kTooLarge, too_long());
+      break;
+    }
     if (transfer.disk_failed) {
       fail(copied.error(), "writing: " + std::string(to_string(copied.error())));
       break;
@@ -60,6 +65,7 @@ io::Task<Result<void>> FillTask::copy(Transfer& transfer) {
     }
     const size_t count =
         std::min<uint64_t>(piece->size(), std::min(transfer.end, transfer.answer_end) - transfer.position);
+    if (is_too_long(transfer.position + count)) co_return Error::kTooLarge;
     auto job = [fill = plan_.fill, offset = transfer.position, bytes = std::move(*piece), count] {
       return fill->write(offset, std::span(bytes).first(count));
     };

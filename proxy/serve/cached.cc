@@ -52,8 +52,9 @@ bool holds_all(const cache::Blob& blob, const http::Request& request) {
 }
 
 // Nothing of it would be given out before it is verified: then its head waits as well, and where the bytes
-// prove wrong another source may still be asked.
+// prove wrong another source may still be asked, or what is stale is served.
 bool is_held_back(const cache::FillHead& head, const http::Request* request) {
+  if (head.withheld) return true;
   return head.expected_digest && head.length_bytes <= cache::kChunkBytes &&
          !(request && request->has("range"));
 }
@@ -106,6 +107,10 @@ io::Task<void> Handler::serve_outcome(http::Stream& stream, std::unique_ptr<Aske
       refuse(stream, asked->place, 404, "not-found", "no file is served under this path");
       break;
     case Outcome::Kind::kFailed:
+      if (const auto refused = refusal_of(asked->wanted, outcome.error); !refused.empty()) {
+        refuse(stream, asked->place, 502, refused, outcome.trouble);  // the fill has said it in the log, once
+        break;
+      }
       refuse_upstream(stream, asked->place, outcome.error, outcome.trouble,
                       tools_.standing.wait_for(asked->subject, io::Clock::now()));
       break;
@@ -281,6 +286,13 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
   co_return outcome;
 }
 
+// Until it has ended, whoever brings it.
+io::Task<void> Handler::end_of(std::shared_ptr<cache::Fill> fill) {
+  Following following(tools_.loop, tools_.watches.watch(fill), fill::DemandHold());
+  while (fill->phase() == FillPhase::kHead || fill->phase() == FillPhase::kBody)
+    co_await following.news.wait();
+}
+
 // A version's bytes are replaced only where a trusted index names others, and never in silence.
 void Handler::alarm_of_pin(const Asked& asked, const cache::StoredName& stored) {
   tools_.counters.pins_replaced.fetch_add(1, std::memory_order_relaxed);
@@ -381,7 +393,10 @@ fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::s
   plan.cache = place.cache;
   plan.name = asked.name;
   plan.fill = std::move(fill);
-  if (!asked.for_ourselves) plan.first = first_part(stream.request(), place.conf->slice_bytes);
+  plan.rule = asked.wanted.rule;
+  plan.form = asked.wanted.form;
+  if (plan.form && plan.form->fault_of) plan.check = check_of(*plan.form, plan.rule);
+  if (!asked.for_ourselves && !plan.form) plan.first = first_part(stream.request(), place.conf->slice_bytes);
   plan.expected_digest = asked.wanted.digest;
   plan.digest_source = asked.wanted.digest_source;
   plan.expected_length = asked.wanted.length_bytes;

@@ -34,7 +34,7 @@ namespace entrepot::serve {
 
 struct HandlerCounters {  // read by other threads
   std::atomic<uint64_t> requests{0}, hits{0}, misses{0}, collapsed{0}, passed{0}, errors{0}, corrupt{0},
-      pins_replaced{0}, redirected{0};
+      pins_replaced{0}, redirected{0}, documents_made{0};
 };
 
 // What answers a request from stored content.
@@ -48,6 +48,15 @@ struct Content {
   // With a watch: who has the rest where the disk fails under the fill. Null: nobody, or it could not be
   // combined.
   std::shared_ptr<const fill::Origin> origin{};
+};
+
+// A document that is to be made, once; constant.
+struct Making {
+  std::shared_ptr<cache::Cache> cache;
+  cache::Name name;
+  resolver::StoredResponse response;  // its entity tag tells what it is made of
+  Blobs blobs;
+  std::function<std::optional<std::string>(const Blobs&)> make;  // on a pool thread
 };
 
 class Handler final : public http::RequestHandler {
@@ -160,6 +169,7 @@ class Handler final : public http::RequestHandler {
   bool updates_behind(const Asked& asked, const resolver::StoredResponse& response) const;
   static void want(Asked& asked, resolver::Wanted wanted);
   io::Task<Outcome> find(http::Stream& stream, Asked& asked);
+  io::Task<void> end_of(std::shared_ptr<cache::Fill> fill);
   bool usable(const http::Stream& stream, const Asked& asked, const cache::StoredName& stored,
               const resolver::StoredResponse& response) const;
   static void add_extra(const Asked& asked, const std::optional<Digest>& digest,
@@ -181,6 +191,7 @@ class Handler final : public http::RequestHandler {
     Digest digest;  // its bytes' SHA-256
     resolver::StoredResponse response;
     std::string trouble;
+    std::string_view refused;  // see resolver::Found
   };
   static resolver::Question question_for(const http::Stream& stream, const Asked& asked);
   io::Task<void> serve_repository(http::Stream& stream, std::unique_ptr<Asked> asked);
@@ -191,6 +202,7 @@ class Handler final : public http::RequestHandler {
   io::Task<void> bring_in(http::Stream& stream, const Asked& asked, std::vector<resolver::Wanted> ahead);
   io::Task<std::optional<Digest>> digest_of(std::shared_ptr<cache::Blob> blob);
   io::Task<Whole> find_whole(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
+  io::Pool& pool_for(uint64_t length_bytes) const;
   io::Task<Whole> pinned_whole(const Pin& pin);
   io::Task<resolver::Found> find_document(http::Stream& stream, Asked& asked, resolver::Fetch fetch);
   io::Task<resolver::Found> find_fields(http::Stream& stream, Asked& asked, resolver::Wanted wanted);
@@ -216,6 +228,7 @@ class Handler final : public http::RequestHandler {
   io::Task<Sources> find_sources(http::Stream& stream, Asked& asked, std::vector<resolver::Wanted> wanted);
   void refuse_sources(http::Stream& stream, const Asked& asked, const Whole& first);
   io::Task<void> serve_made(http::Stream& stream, std::unique_ptr<Asked> asked, Sources sources, Made made);
+  io::Task<Outcome> find_made(const Asked& asked, std::shared_ptr<const Making> making, io::Pool& pool);
 
   // virtual.cc
   io::Task<void> serve_virtual(http::Stream& stream, std::unique_ptr<Asked> asked);

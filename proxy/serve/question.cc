@@ -97,6 +97,12 @@ bool lasts(resolver::Class cls, const resolver::StoredResponse& response) {
 
 bool is_trouble(int status) { return status == 0 || status == 429 || status >= 500; }
 
+std::string_view refusal_of(const resolver::Wanted& wanted, Error why) {
+  if (wanted.form && why == Error::kMalformed) return wanted.form->error;
+  if (wanted.form && why == Error::kTooLarge) return wanted.form->error_too_long;
+  return {};
+}
+
 bool is_verified(const std::optional<cache::StoredName>& stored) {
   return stored && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
 }

@@ -45,6 +45,10 @@ bool lasts(resolver::Class cls, const resolver::StoredResponse& response);
 // Is the upstream in trouble? Then what is stale does. `status`: of its answer; 0: none came.
 bool is_trouble(int status);
 
+// The word for machines where a fill failed because what came has not the form that is wanted; empty: it was
+// not that.
+std::string_view refusal_of(const resolver::Wanted& wanted, Error why);
+
 // All its bytes are stored, and were hashed.
 bool is_verified(const std::optional<cache::StoredName>& stored);
 

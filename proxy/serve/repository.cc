@@ -147,6 +147,7 @@ io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked,
   Outcome outcome = co_await find(stream, own);
   Whole whole;
   whole.trouble = outcome.trouble;
+  if (outcome.kind == Outcome::Kind::kFailed) whole.refused = refusal_of(own.wanted, outcome.error);
   if (outcome.kind == Outcome::Kind::kFilling) {
     const auto& fill = outcome.following->watch->fill();
     while (fill->phase() == FillPhase::kBody) co_await outcome.following->news.wait();
@@ -220,15 +221,23 @@ io::Task<Handler::Whole> Handler::pinned_whole(const Pin& pin) {
   co_return whole;
 }
 
+// Where documents of that length are read.
+io::Pool& Handler::pool_for(uint64_t length_bytes) const {
+  return length_bytes > fill::kLongDocumentBytes ? tools_.hashing : tools_.pool;
+}
+
 io::Task<resolver::Found> Handler::find_document(http::Stream& stream, Asked& asked, resolver::Fetch fetch) {
   const Pin* pin = asked.pins ? asked.pins->find(asked.place->space, fetch.pinned_as) : nullptr;
   Whole whole;
   if (pin) whole = co_await pinned_whole(*pin);
-  if (!whole.blob) whole = co_await find_whole(stream, asked, std::move(fetch.wanted));
+  const bool too_long = fetch.wanted.length_bytes.value_or(0) > kMaxDocumentBytes;  // as an index says
+  if (too_long) whole.trouble = kTooLong;
+  if (!whole.blob && !too_long) whole = co_await find_whole(stream, asked, std::move(fetch.wanted));
   resolver::Found found;
   found.status = whole.status;
   found.fields = whole.response.fields;
   found.trouble = whole.trouble;
+  found.refused = whole.refused;
   if (whole.status != 200) co_return found;
   if (whole.blob->length_bytes() > kMaxDocumentBytes) {
     found.status = 0;
@@ -240,13 +249,16 @@ io::Task<resolver::Found> Handler::find_document(http::Stream& stream, Asked& as
   const std::string kind = fetch.kind + " " + type;
   found.document = tools_.documents.find(whole.digest, kind);
   if (found.document) co_return found;
-  auto job = [blob = whole.blob, parse = std::move(fetch.parse), type]() -> resolver::Document {
+  // The documents outlive the pools.
+  auto job = [&documents = tools_.documents, blob = whole.blob, parse = std::move(fetch.parse), type, kind,
+              digest = whole.digest]() -> resolver::Document {
+    if (auto known = documents.find(digest, kind)) return known;  // by who was asked before
     const auto content = read_whole(*blob);
-    return content ? parse(std::as_bytes(std::span(*content)), type) : nullptr;
+    auto document = content ? parse(std::as_bytes(std::span(*content)), type) : nullptr;
+    if (document) documents.keep(digest, kind, document, blob->length_bytes());
+    return document;
   };
-  found.document = co_await tools_.pool.run(tools_.loop, std::move(job));
-  if (found.document)
-    tools_.documents.keep(whole.digest, kind, found.document, whole.blob->length_bytes());
+  found.document = co_await pool_for(whole.blob->length_bytes()).run(tools_.loop, std::move(job));
   co_return found;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "resolver/fields.h"
+
 namespace entrepot::serve {
 
 namespace {
@@ -77,6 +79,17 @@ std::optional<Digest> hash_whole(const cache::Blob& blob, DigestAlgorithm algori
   return hasher.finish();
 }
 
+cache::Fill::Check check_of(const resolver::Form& form, std::string_view rule) {
+  return [&form, rule](const cache::Blob& blob, const cache::FillHead& head) -> std::string {
+    const auto content = read_whole(blob);
+    const auto response = resolver::StoredResponse::decode(head.metadata);
+    if (!content || !response) return std::string(rule) + ": it cannot be read";
+    const auto fault =
+        form.fault_of(std::as_bytes(std::span(*content)), resolver::find(response->fields, "content-type"));
+    return fault.empty() ? "" : std::string(rule) + ": malformed: " + std::string(fault);
+  };
+}
+
 std::optional<std::string> make_content(const resolver::Derive& derive, const Blobs& sources) {
   if (derive.checksum) {
     const auto digest = hash_whole(*sources.front(), *derive.checksum);
@@ -95,20 +108,20 @@ std::optional<std::string> make_content(const resolver::Derive& derive, std::str
   return hasher.finish().hex();
 }
 
-std::shared_ptr<cache::Blob> store_content(cache::Cache& cache, const cache::Name& name,
-                                           resolver::StoredResponse response, std::string content) {
+std::shared_ptr<cache::Blob> store_content(cache::Fill& fill, resolver::StoredResponse response,
+                                           std::string content) {
   response.length_bytes = content.size();
-  const auto claimed = cache.claim(name, false);
-  if (claimed.leader) {
-    cache::Fill& fill = *claimed.fill;
-    auto stored = fill.set_head({response.encode(), content.size(), std::nullopt, {}});
-    if (stored) stored = fill.write(0, std::as_bytes(std::span(content)));
-    if (!stored) {
-      fill.fail(stored.error(), "what was made could not be stored");
-    } else if (fill.finish()) {
-      return fill.blob();
-    }
+  auto stored = fill.set_head({response.encode(), content.size(), std::nullopt, {}});
+  if (stored) stored = fill.write(0, std::as_bytes(std::span(content)));
+  if (!stored) {
+    fill.fail(stored.error(), "what was made could not be stored");
+  } else if (fill.finish()) {
+    return fill.blob();
   }
+  return keep_in_memory(std::move(content));
+}
+
+std::shared_ptr<cache::Blob> keep_in_memory(std::string content) {
   return std::make_shared<MemoryBlob>(std::move(content));
 }
 

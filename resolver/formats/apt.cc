@@ -25,6 +25,11 @@ Document read_index(std::span<const std::byte> bytes, std::string_view) {
   return index ? std::make_shared<const AptIndex>(std::move(*index)) : nullptr;
 }
 
+std::string_view fault_of_index(std::span<const std::byte> bytes, std::string_view) {
+  return AptIndex::parse(bytes, kMaxIndexBytes) ? "" : "no stanzas of packages or sources";
+}
+constexpr Form kIndexForm{fault_of_index};
+
 std::string folder_of(std::string_view path) {
   const size_t slash = path.rfind('/');
   return std::string(slash == path.npos ? "" : path.substr(0, slash));
@@ -64,6 +69,16 @@ std::string within(const std::string& folder, std::string_view name) {
 bool has_indexes(const AptRelease& release, const std::string& folder) {
   return std::any_of(std::begin(kIndexNames), std::end(kIndexNames),
                      [&](auto name) { return release.find(within(folder, name)); });
+}
+
+// A list by its path. Nothing but its own form speaks for it, where it has one.
+Wanted unvouched(const AptPath& path, const std::string& target) {
+  Wanted wanted = by_path(join(path.dist, path.inside), target, Class::kMutable,
+                          "apt: a list that no Release vouches for");
+  const std::string name = path.inside.substr(path.inside.rfind('/') + 1);
+  if (std::find(std::begin(kIndexNames), std::end(kIndexNames), name) != std::end(kIndexNames))
+    wanted.form = &kIndexForm;
+  return wanted;
 }
 
 // Asks for the Release of a dist: InRelease, and where a repository signs apart, or not at all, Release.
@@ -106,8 +121,7 @@ class IndexResolution final : public ReleaseFirst {
 
  private:
   Step conclude(const Found& found) override {
-    const Step as_it_is = Serve{by_path(join(path_.dist, path_.inside), target_, Class::kMutable,
-                                        "apt: a list that no Release vouches for")};
+    const Step as_it_is = Serve{unvouched(path_, target_)};
     if (found.status == 404) return as_it_is;
     if (auto refusal = without(found, "the Release")) return std::move(*refusal);
     const auto& release = *static_cast<const AptRelease*>(found.document.get());
@@ -298,7 +312,7 @@ std::unique_ptr<Resolution> resolve_apt(const Question& question) {
     case AptPath::Kind::kRelease: {
       const std::string file = question.path.substr(question.path.rfind('/') + 1);
       if (file == "Release.gpg") return resolve_apt_signature(std::move(path.dist), target);
-      Serve serve{by_path(join(path.dist, file), target, Class::kMutable, kRelease)};
+      Serve serve{release(path.dist, file, target)};
       serve.pinned_as = heading_of(path.dist);
       return at_once(std::move(serve));
     }

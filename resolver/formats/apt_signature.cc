@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::string_view kRule = "apt: a signature, by the Release that it is of";  // a rule
 
+constexpr Form kSignatureForm{nullptr, 1 << 20};  // keys are the clients'
+
 Document nothing_to_read(std::span<const std::byte>, std::string_view) {
   return std::make_shared<const bool>(true);
 }
@@ -113,8 +115,10 @@ class SignatureResolution final : public Resolution {
   // Not confirmed. It has the Release's digest in its name so that nobody is given one that was asked for
   // before that Release was seen.
   Wanted signature() const {
-    return by_path(join(dist_, "Release.gpg for ") + release_->str(), target_of(dist_, "Release.gpg"),
-                   Class::kMutable, kRule);
+    Wanted wanted = by_path(join(dist_, "Release.gpg for ") + release_->str(),
+                            target_of(dist_, "Release.gpg"), Class::kMutable, kRule);
+    wanted.form = &kSignatureForm;
+    return wanted;
   }
 
   const std::string dist_, target_;

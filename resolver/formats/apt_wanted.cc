@@ -12,6 +12,11 @@ Document read_release(std::span<const std::byte> bytes, std::string_view) {
   return release ? std::make_shared<const AptRelease>(std::move(*release)) : nullptr;
 }
 
+std::string_view fault_of_release(std::span<const std::byte> bytes, std::string_view) {
+  return parse_apt_release(bytes) ? "" : "no Release with the digests of its lists";
+}
+constexpr Form kReleaseForm{fault_of_release};
+
 }  // namespace
 
 std::string join(const std::string& folder, std::string_view name) {
@@ -46,9 +51,14 @@ Wanted by_path(std::string name, std::string target, Class cls, std::string_view
 
 std::string heading_of(const std::string& dist) { return "apt release of /" + dist; }
 
+Wanted release(const std::string& dist, std::string_view file, std::string target) {
+  Wanted wanted = by_path(join(dist, file), std::move(target), Class::kMutable, "apt: a Release");
+  wanted.form = &kReleaseForm;
+  return wanted;
+}
+
 Fetch release_of(const std::string& dist, std::string_view file) {
-  return {by_path(join(dist, file), target_of(dist, file), Class::kMutable, kRelease), "apt release", read_release,
-          heading_of(dist)};
+  return {release(dist, file, target_of(dist, file)), "apt release", read_release, heading_of(dist)};
 }
 
 }  // namespace entrepot::resolver::apt

@@ -18,13 +18,13 @@ std::string target_of(const std::string& folder, std::string_view name);
 // `name`: one for all ways to write the path; `target`: as the client sent it.
 Wanted by_path(std::string name, std::string target, Class cls, std::string_view rule);
 
-inline constexpr std::string_view kRelease = "apt: a Release";  // a rule
-
 // What a client gets of a dist is of one generation: that of the InRelease or Release that its connection was
 // given last, and is pinned to under this heading.
 std::string heading_of(const std::string& dist);
 
-// `file`: InRelease or Release. Its document is an AptRelease.
+// `file`: InRelease or Release.
+Wanted release(const std::string& dist, std::string_view file, std::string target);
+// The same, asked for by ourselves. Its document is an AptRelease.
 Fetch release_of(const std::string& dist, std::string_view file = "InRelease");
 
 }  // namespace entrepot::resolver::apt

@@ -40,6 +40,12 @@ Document read_metadata(std::span<const std::byte> bytes, std::string_view) {
   return metadata ? std::make_shared<const MavenMetadata>(std::move(*metadata)) : nullptr;
 }
 
+std::string_view fault_of_metadata(std::span<const std::byte> bytes, std::string_view) {
+  return parse_maven_metadata(bytes) ? "" : "no XML with the root <metadata>";
+}
+constexpr Form kMetadataForm{fault_of_metadata};
+constexpr Form kChecksumForm{nullptr, 1 << 20};  // there are tools that write them in many ways
+
 // "<hex>", perhaps with a file name behind it, as some tools write.
 Document read_sha1(std::span<const std::byte> bytes, std::string_view) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
@@ -90,18 +96,22 @@ class MavenResolution final : public Resolution {
     if (question_.path.find(';') != std::string::npos) return Serve{by_path(question_.target, Class::kMutable, "maven: matrix parameters, for what fits them now")};
     if (path_.kind == MavenPath::Kind::kOther && !sidecar_)
       return serve(by_path(question_.target, Class::kMutable, kOther));
-    if (path_.kind != MavenPath::Kind::kArtifact)
-      return serve(
-          by_path(target(), Class::kMutable, path_.kind == MavenPath::Kind::kMetadata ? kMetadata : kOther));
+    if (path_.kind == MavenPath::Kind::kMetadata) return serve(metadata(target()));
+    if (path_.kind != MavenPath::Kind::kArtifact) return serve(by_path(target(), Class::kMutable, kOther));
     if (is_token(path_.version)) {
       asked_ = Asked::kVersion;
-      return Fetch{metadata(artifact_folder()), "maven metadata", read_metadata};
+      return Fetch{metadata_in(artifact_folder()), "maven metadata", read_metadata};
     }
     return artifact();
   }
 
-  static Wanted metadata(const std::string& folder) {
-    return by_path(escaped_path(folder) + "/maven-metadata.xml", Class::kMutable, kMetadata);
+  static Wanted metadata(std::string target) {
+    Wanted wanted = by_path(std::move(target), Class::kMutable, kMetadata);
+    wanted.form = &kMetadataForm;
+    return wanted;
+  }
+  static Wanted metadata_in(const std::string& folder) {
+    return metadata(escaped_path(folder) + "/maven-metadata.xml");
   }
   std::string artifact_folder() const {
     return (path_.group_path.empty() ? "/" : "/" + path_.group_path + "/") + path_.artifact;
@@ -138,7 +148,7 @@ class MavenResolution final : public Resolution {
   Step artifact() {
     if (path_.file_version.ends_with(kSnapshot)) {
       asked_ = Asked::kBuild;
-      return Fetch{metadata(folder()), "maven metadata", read_metadata};
+      return Fetch{metadata_in(folder()), "maven metadata", read_metadata};
     }
     asked_ = Asked::kStored;  // what is stored is pinned: nobody is asked about it again
     return Recall{target()};
@@ -148,6 +158,7 @@ class MavenResolution final : public Resolution {
     asked_ = Asked::kChecksum;
     Wanted sha1 = by_path(target() + ".sha1", Class::kMutable, "maven: a checksum of the upstream");
     sha1.name = "upstream " + sha1.name;
+    sha1.form = &kChecksumForm;
     return Fetch{std::move(sha1), "sha1", read_sha1};
   }
 

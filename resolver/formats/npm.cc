@@ -14,12 +14,18 @@ constexpr std::string_view kAbbreviated = "application/vnd.npm.install-v1+json";
 constexpr std::string_view kAcceptAbbreviated =
     "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*";
 
+std::string_view fault_of_packument(std::span<const std::byte> bytes, std::string_view) {
+  return parse_npm_packument(bytes) ? "" : "no JSON object that names a package";
+}
+constexpr Form kPackument{fault_of_packument};
+
 Wanted packument(const std::string& name, std::string_view media_type) {
   Wanted wanted;
   wanted.target = "/" + escaped_npm_name(name);
   wanted.accept = media_type == kFull ? kFull : kAcceptAbbreviated;
   wanted.name = "/" + name + " " + std::string(media_type);
   wanted.rule = "npm: a packument";
+  wanted.form = &kPackument;
   return wanted;
 }
 
@@ -119,6 +125,7 @@ std::unique_ptr<Resolution> resolve_npm(const Question& question) {
       version.target = "/" + escaped_npm_name(path.name) + "/" + path.file;
       version.accept = kFull;
       version.rule = "npm: the manifest of a version";
+      version.form = &kPackument;
       return at_once(rewritten(std::move(version), question.base));
     }
     case NpmPath::Kind::kTarball:

@@ -1,4 +1,5 @@
 // oci: a registry of the distribution specification, the side that pulls.
+#include "resolver/formats/json_reader.h"
 #include "resolver/formats/oci_manifest.h"
 #include "resolver/formats/oci_path.h"
 #include "resolver/resolution.h"
@@ -40,6 +41,12 @@ struct Text {
 Document read_text(std::span<const std::byte> bytes, std::string_view) {
   return std::make_shared<const Text>(Text{{reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
 }
+
+std::string_view fault_of_list(std::span<const std::byte> bytes, std::string_view) {
+  const bool good = JsonReader(as_text(bytes)).read([](std::string_view, json::value&) { return true; });
+  return good ? "" : "no JSON object";
+}
+constexpr Form kList{fault_of_list};
 
 Give give_text(const Found& found, const std::string& bytes) {
   constexpr std::string_view kKept[] = {"content-type", "etag", "oci-filters-applied",
@@ -87,11 +94,25 @@ Document keep_manifest(std::span<const std::byte> bytes, std::string_view conten
 }
 
 // Empty: what it says is not ours to judge, or good.
-std::optional<Step> fault_of(const Manifest& manifest) {
-  const auto* fault = std::get_if<OciFault>(&manifest.read);
-  if (!fault || *fault == OciFault::kUnknownMediaType) return std::nullopt;
-  return Refuse{502, "bad-manifest", std::string(to_string(*fault))};
+std::string_view fault_of(const std::variant<OciManifest, OciFault>& read) {
+  const auto* fault = std::get_if<OciFault>(&read);
+  return !fault || *fault == OciFault::kUnknownMediaType ? "" : to_string(*fault);
 }
+
+std::string_view fault_of_manifest(std::span<const std::byte> bytes, std::string_view content_type) {
+  return fault_of(parse_oci_manifest(bytes, content_type));
+}
+// By a tag: nothing else vouches for it.
+std::string_view fault_of_tag(const std::variant<OciManifest, OciFault>& read,
+                              std::string_view content_type) {
+  return content_type.starts_with("application/") ? fault_of(read) : "It has no manifest's media type.";
+}
+std::string_view fault_of_tag(std::span<const std::byte> bytes, std::string_view content_type) {
+  return fault_of_tag(parse_oci_manifest(bytes, content_type), content_type);
+}
+constexpr uint64_t kMaxManifestBytes = 4 << 20;  // what registries accept at least
+constexpr Form kManifest{fault_of_manifest, kMaxManifestBytes, "bad-manifest", "bad-manifest"};
+constexpr Form kManifestOfTag{fault_of_tag, kMaxManifestBytes, "bad-manifest", "bad-manifest"};
 
 class OciResolution final : public Resolution {
  public:
@@ -113,6 +134,7 @@ class OciResolution final : public Resolution {
     wanted.accept = accept_.empty() ? std::string(kOciManifestTypes) : accept_;
     wanted.name = std::string(method) + wanted.target + " " + wanted.accept;
     wanted.rule = "oci: a tag";
+    wanted.form = &kManifestOfTag;
     return wanted;
   }
 
@@ -132,27 +154,29 @@ class OciResolution final : public Resolution {
     Wanted wanted = by_digest(path_.name, "manifests", *path_.digest);
     wanted.accept = kOciManifestTypes;
     if (!path_.tag.empty()) wanted.rule = "oci: a manifest, by the digest that its tag stands for";
+    wanted.form = &kManifest;
     return wanted;
   }
 
   static Step without_manifest(const Found& found) {
     if (found.status == 404) return error(404, "MANIFEST_UNKNOWN", "the registry has no such manifest");
+    if (!found.refused.empty()) return Refuse{502, std::string(found.refused), found.trouble};
     return unavailable(found, "manifest");
   }
 
   Step give_manifest(const Found& found) const {
     if (found.status != 200 || !found.document) return without_manifest(found);
     const auto& manifest = *static_cast<const Manifest*>(found.document.get());
-    if (auto fault = fault_of(manifest)) return *fault;
-    if (!find(found.fields, "content-type").starts_with("application/"))  // nothing else vouches for it
-      return Refuse{502, "bad-manifest", "the upstream's answer has no manifest's media type"};
+    const auto fault = fault_of_tag(manifest.read, find(found.fields, "content-type"));
+    if (!fault.empty()) return Refuse{502, "bad-manifest", std::string(fault)};
     return give_text(found, manifest.bytes);
   }
 
   Step serve_manifest(const Found& found) const {
     if (found.status != 200 || !found.document) return without_manifest(found);
     const auto& manifest_read = *static_cast<const Manifest*>(found.document.get());
-    if (auto fault = fault_of(manifest_read)) return *fault;
+    if (const auto fault = fault_of(manifest_read.read); !fault.empty())
+      return Refuse{502, "bad-manifest", std::string(fault)};
     Serve serve{manifest(), {{"docker-content-digest", path_.digest->str()}}};
     serve.moves = path_.kind == OciPath::Kind::kManifestTag;
     const auto* known = std::get_if<OciManifest>(&manifest_read.read);
@@ -214,6 +238,7 @@ Step list(const Question& question, const std::string& target) {
   wanted.accept = question.accept;
   if (!wanted.accept.empty()) wanted.name += " " + wanted.accept;
   wanted.rule = "oci: a list";
+  wanted.form = &kList;
   return Fetch{std::move(wanted), "oci list", read_text};
 }
 
@@ -246,6 +271,7 @@ std::unique_ptr<Resolution> resolve_oci(const Question& question) {
     case OciPath::Kind::kCatalog:
     case OciPath::Kind::kReferrers:
       return ask_once(list(question, target), [question, whole](const Found& found) -> Step {
+        if (!found.refused.empty()) return Refuse{502, std::string(found.refused), found.trouble};
         if (found.status != 200 || !found.document) return unavailable(found, "list");
         Give give = give_text(found, static_cast<const Text*>(found.document.get())->bytes);
         auto link = link_here(find(found.fields, "link"), question, whole);

@@ -1,8 +1,7 @@
 // pypi: pages of projects, rewritten so that files are asked for here, and files, held against the page's
 // hashes.
-#include <algorithm>
-
 #include "resolver/formats/accept.h"
+#include "resolver/formats/pypi_form.h"
 #include "resolver/formats/pypi_page.h"
 #include "resolver/formats/pypi_path.h"
 #include "resolver/resolution.h"
@@ -14,11 +13,7 @@ namespace {
 constexpr std::string_view kJson = "application/vnd.pypi.simple.v1+json";
 constexpr std::string_view kHtml = "text/html";
 
-// An index answers in the form it has, whatever was asked for.
-bool looks_like_json(std::span<const std::byte> bytes) {
-  const auto first = std::find_if(bytes.begin(), bytes.end(), [](std::byte b) { return b > std::byte{' '}; });
-  return first != bytes.end() && *first == std::byte{'{'};
-}
+constexpr Form kPage{fault_of_pypi_page}, kRoot{fault_of_pypi_root};
 
 bool wants_json(const std::string& accept) {
   return !accept.empty() && accept_quality(accept, kJson) > accept_quality(accept, kHtml);
@@ -30,7 +25,9 @@ Wanted page(const std::string& target, bool json) {
   wanted.target = target;
   wanted.name = target + (json ? " json" : " html");
   wanted.accept = json ? std::string(kJson) + ", text/html;q=0.5" : std::string(kHtml);
-  wanted.rule = target == "/simple/" ? "pypi: the list of projects" : "pypi: the page of a project";
+  const bool is_root = target == "/simple/";
+  wanted.rule = is_root ? "pypi: the list of projects" : "pypi: the page of a project";
+  wanted.form = is_root ? &kRoot : &kPage;
   return wanted;
 }
 

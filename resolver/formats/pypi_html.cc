@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "resolver/formats/file_url.h"
+#include "resolver/text.h"
 
 namespace entrepot::resolver {
 
@@ -68,6 +69,9 @@ void on_start(void* user, const xmlChar* name, const xmlChar** attributes) noexc
   }
   const std::string_view element = as_view(name);
   if (element == "a" && has(attributes, "href")) reading.page.anchors.push_back(anchor_of(attributes));
+  reading.page.is_for_people |=
+      element == "script" ||
+      (element == "input" && equals_ignoring_case(value_of(attributes, "type"), "password"));
   if (element == "base" && reading.page.base.empty()) reading.page.base = value_of(attributes, "href");
   if (element == "meta" && value_of(attributes, "name").starts_with("pypi:")) {
     reading.page.meta.emplace_back(value_of(attributes, "name"), value_of(attributes, "content"));

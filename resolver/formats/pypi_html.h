@@ -21,6 +21,7 @@ struct PypiHtml {
   std::string base;                                       // the first <base href>; may be empty
   std::vector<std::pair<std::string, std::string>> meta;  // name and content of `pypi:*`
   std::vector<PypiAnchor> anchors;                        // those with an href, in their order
+  bool is_for_people = false;  // it has a script, or asks for a password: no index needs either
 };
 
 // Empty: over 2 GiB, elements nested more than 256 deep, more than 64 attributes in a tag, or more names of

@@ -3,6 +3,7 @@
 // Input: a line "json" or "html", the document behind it.
 #include "resolver/formats/file_url.h"
 #include "resolver/formats/json_reader.h"
+#include "resolver/formats/pypi_form.h"
 #include "resolver/formats/pypi_page.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -57,5 +58,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const bool json = take_line(document) == "json";
   const auto page = resolver::parse_pypi_page(bytes_of(document), json, kPage);
   if (page) check(*page, document, json);
+  const bool is_json = resolver::looks_like_json(bytes_of(document));
+  const bool is_sound = resolver::fault_of_pypi_page(bytes_of(document), "").empty();
+  require(!is_sound || resolver::parse_pypi_page(bytes_of(document), is_json, kPage),
+          "what is stored as a page can be read");
+  (void)resolver::fault_of_pypi_root(bytes_of(document), "");
   return 0;
 }

@@ -44,6 +44,10 @@ TEST(Resolution, WithoutADocumentNothingIsSaid) {
   found.trouble = "connection refused";
   EXPECT_EQ(refusal(found).status, 502);
   EXPECT_NE(refusal(found).detail.find("connection refused"), std::string::npos);
+  found.refused = "index-too-large";
+  EXPECT_EQ(refusal(found).status, 502);
+  EXPECT_EQ(refusal(found).error, "index-too-large");
+  found.refused = {};
   found.status = 404;
   EXPECT_EQ(refusal(found).status, 404);
   found.status = 200;

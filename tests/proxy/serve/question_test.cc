@@ -23,6 +23,19 @@ Wanted wanted(Class cls, std::optional<Digest> digest = {}, DigestSource source 
   return out;
 }
 
+// -- what is refused for its form --
+
+TEST(Form, ItsOwnWordsAreForWhatIsMalformedOrTooLongAndForNothingElse) {
+  static constexpr resolver::Form kForm{nullptr, 1000, "bad-thing", "long-thing"};
+  Wanted asked = wanted(Class::kMutable);
+  EXPECT_EQ(refusal_of(asked, Error::kMalformed), "");
+  asked.form = &kForm;
+  EXPECT_EQ(refusal_of(asked, Error::kMalformed), "bad-thing");
+  EXPECT_EQ(refusal_of(asked, Error::kTooLarge), "long-thing");
+  for (const Error other : {Error::kConnect, Error::kDigestMismatch, Error::kBadStatus, Error::kTimeout})
+    EXPECT_EQ(refusal_of(asked, other), "");
+}
+
 // -- where an index sends --
 
 class Placing : public testing::Test {
