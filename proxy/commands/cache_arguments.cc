@@ -63,7 +63,7 @@ other names may share them.
 
 Exit code 1: something of it was not there.
 )"},
-    {"export", "PATH FILE|- [SPACE [PREFIX]] [--grants]", " --grants ", 1, 3,
+    {"export", "PATH FILE|- [SPACE [PREFIX]] [--grants] [--json]", " --grants --json ", 1, 3,
      "writes blobs and names to an archive",
      R"(Writes a tar archive: complete blobs by their SHA-256, then the names that point at them and
 the answers without bytes, as they are stored. Partial blobs stay, and so do names whose bytes are
@@ -72,6 +72,8 @@ gone. "-" writes to stdout.
   --grants  also which space may be given which digest on its upstream's word alone: that its
             upstream once brought or confirmed these bytes. Without, another edge finds out by
             itself: a question upstream, no bytes
+  --json    one object a line, where FILE is a file: blobs that proved rotten ("rotten"), then
+            the sums ("exported")
 
 Exit code 1: a blob proved rotten; an import will refuse it.
 )"},
@@ -181,6 +183,8 @@ class Reader {
     } else if (command.name == "rm") {
       const bool names = read_.prefix ? operands == 1 : operands >= 2;
       if (read_.digests.empty() ? !names : operands != 0 || read_.prefix) expected(command);
+    } else if (command.name == "export" && read_.json && read_.operands[0] == "-") {
+      read_.error = "\"--json\" prints to stdout, where the archive goes: expected a file";
     }
     while (read_.path.size() > 1 && read_.path.back() == '/') read_.path.pop_back();
   }

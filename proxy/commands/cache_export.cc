@@ -33,11 +33,12 @@ class Exporter {
         archive_(fd),
         space_(arguments.operands.size() > 1 ? arguments.operands[1] : ""),
         prefix_(arguments.operands.size() > 2 ? arguments.operands[2] : ""),
-        with_grants_(arguments.grants) {}
+        with_grants_(arguments.grants),
+        json_(arguments.json) {}
 
   // Empty: done; else why not.
   std::string run() {
-    Progress progress("export", choose(), false);
+    Progress progress("export", choose(), json_);
     const bool good = archive_.add(std::string(kMarker), kMarkerText) && add_blobs(progress) && add_names() &&
                       (!with_grants_ || add_grants()) && archive_.finish();
     progress.clear();
@@ -47,6 +48,7 @@ class Exporter {
   uint64_t blobs() const { return chosen_.size(); }
   uint64_t bytes() const { return bytes_; }
   uint64_t names() const { return names_; }
+  uint64_t grants() const { return grants_; }
   uint64_t rotten() const { return rotten_; }
 
  private:
@@ -106,7 +108,10 @@ class Exporter {
     if (sound) return true;
     ++rotten_;
     progress.clear();
-    warn("rotten, an import will refuse it: " + digest.str() + " (`entrepot cache verify` tells more)");
+    if (json_)
+      print_json({{"rotten", digest.str()}});
+    else
+      warn("rotten, an import will refuse it: " + digest.str() + " (`entrepot cache verify` tells more)");
     return true;
   }
 
@@ -137,6 +142,7 @@ class Exporter {
       if (std::ranges::binary_search(chosen_, bytes)) good = records.add(key, "");
       return good;
     });
+    grants_ = records.records();
     return good && records.flush();
   }
 
@@ -145,11 +151,11 @@ class Exporter {
   Inspection& store_;
   ArchiveWriter archive_;
   const std::string space_, prefix_;
-  const bool with_grants_;
+  const bool with_grants_, json_;
   std::vector<Sha256> chosen_;
   std::vector<std::byte> buffer_ = std::vector<std::byte>(cache::kChunkBytes);
   std::string error_;
-  uint64_t bytes_ = 0, names_ = 0, rotten_ = 0;
+  uint64_t bytes_ = 0, names_ = 0, grants_ = 0, rotten_ = 0;
 };
 
 }  // namespace
@@ -160,8 +166,17 @@ int export_store(const CacheArguments& arguments, Store store, int fd) {
   if (error.empty() && ::fsync(fd) != 0 && errno != EINVAL && errno != EROFS) error = std::strerror(errno);
   if (!error.empty())
     return could_not("export to " + arguments.operands[0] + ", which is not whole: " + error);
-  std::cerr << counted(exporter.blobs(), "blob") << " (" << readable_size(exporter.bytes()) << ") and "
-            << counted(exporter.names(), "name") << " written\n";
+  if (arguments.json) {
+    print_json({{"exported",
+                 {{"blobs", exporter.blobs()},
+                  {"bytes", exporter.bytes()},
+                  {"names", exporter.names()},
+                  {"grants", exporter.grants()},
+                  {"rotten", exporter.rotten()}}}});
+  } else {
+    std::cerr << counted(exporter.blobs(), "blob") << " (" << readable_size(exporter.bytes()) << ") and "
+              << counted(exporter.names(), "name") << " written\n";
+  }
   return exporter.rotten() == 0 ? kGood : kFindings;
 }
 

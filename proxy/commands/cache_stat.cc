@@ -38,21 +38,24 @@ struct Counted {
   uint32_t oldest = UINT32_MAX, newest = 0;  // minutes since 1970
   std::map<std::string, Amount> spaces;
 
-  explicit Counted(cache::Inspection& store) {
-    damaged += store.blobs([this](const cache::Inspection::BlobEntry& entry) {
+  Counted(cache::Inspection& store, Progress& progress) {
+    uint64_t read = 0;
+    damaged += store.blobs([this, &read, &progress](const cache::Inspection::BlobEntry& entry) {
       const cache::BlobRecord& record = entry.record;
       const bool is_partial = record.state == BlobState::kPartial;
       (is_partial ? partial : record.in_index ? in_index : whole).add(record.stored_bytes);
       oldest = std::min(oldest, record.recency);
       newest = std::max(newest, record.recency);
+      progress.at(++read);
       return true;
     });
-    damaged += store.names("", "", [this, &store](const cache::Inspection::StoredEntry& entry) {
+    damaged += store.names("", "", [&, this](const cache::Inspection::StoredEntry& entry) {
       const cache::BlobKey& key = entry.response.blob;
       const auto record = store.blob(key);
       ++names;
       if (key.kind != cache::BlobKey::Kind::kNone && !record) ++dangling;
       spaces[entry.name.space].add(record ? record->stored_bytes : 0);
+      progress.at(++read);
       return true;
     });
   }
@@ -73,8 +76,10 @@ std::string with_size(const std::string& what, const Amount& amount) {
 
 int print_stat(const CacheArguments& arguments, Store store) {
   const std::string& path = store->path();
+  Progress progress("stat " + path, 0, arguments.json, Progress::Unit::kRecords);
   const auto holder = find_holder(path);
-  const Counted in(*store);
+  const Counted in(*store, progress);
+  progress.clear();
   const Amount quarantine = files_below(path + "/quarantine"), index = files_below(path + "/index");
   struct statvfs disk {};
   ::statvfs(path.c_str(), &disk);

@@ -72,37 +72,45 @@ int could_not(const std::string& why) {
 
 void warn(const std::string& line) { std::cerr << "entrepot: " << line << "\n"; }
 
-Progress::Progress(std::string what, uint64_t total_bytes, bool silent)
-    : what_(std::move(what)), total_(total_bytes), terminal_(::isatty(STDERR_FILENO) == 1), silent_(silent) {}
+Progress::Progress(std::string what, uint64_t total, bool silent, Unit unit)
+    : what_(std::move(what)),
+      total_(total),
+      unit_(unit),
+      terminal_(::isatty(STDERR_FILENO) == 1),
+      silent_(silent) {}
 
-void Progress::at(uint64_t bytes) {
+void Progress::at(uint64_t done) {
   const auto now = std::chrono::steady_clock::now();
   if (silent_ || now - told_ < (terminal_ ? std::chrono::milliseconds(200) : 10s)) return;
   told_ = now;
   shown_ = true;
-  std::cerr << (terminal_ ? "\r" : "") << line(bytes) << (terminal_ ? "\x1B[K" : "\n") << std::flush;
+  std::cerr << (terminal_ ? "\r" : "") << line(done) << (terminal_ ? "\x1B[K" : "\n") << std::flush;
 }
 
 void Progress::clear() {
   if (terminal_ && std::exchange(shown_, false)) std::cerr << "\r\x1B[K" << std::flush;
 }
 
-std::string Progress::line(uint64_t bytes) const {
+std::string Progress::amount(uint64_t of) const {
+  return unit_ == Unit::kBytes ? readable_size(of) : counted(of, "record");
+}
+
+std::string Progress::line(uint64_t done) const {
   const double seconds = std::chrono::duration<double>(told_ - began_).count();
-  const double rate = seconds > 0 ? static_cast<double>(bytes) / seconds : 0;
+  const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
   std::string text = what_ + " ";
   if (total_ > 0) {
     constexpr size_t kBar = 24;
-    const double part = std::min(1.0, static_cast<double>(bytes) / static_cast<double>(total_));
+    const double part = std::min(1.0, static_cast<double>(done) / static_cast<double>(total_));
     const auto full = static_cast<size_t>(part * kBar);
     if (terminal_) text += "[" + std::string(full, '#') + std::string(kBar - full, ' ') + "] ";
     text += std::to_string(static_cast<int>(part * 100)) + "% ";
   }
-  text += readable_size(bytes);
-  if (total_ > 0) text += " of " + readable_size(total_);
-  text += ", " + readable_size(static_cast<uint64_t>(rate)) + "/s";
-  if (total_ > bytes && rate > 0)
-    text += ", " + readable_span(static_cast<int64_t>(static_cast<double>(total_ - bytes) / rate)) + " left";
+  text += amount(done);
+  if (total_ > 0) text += " of " + amount(total_);
+  text += ", " + amount(static_cast<uint64_t>(rate)) + "/s";
+  if (total_ > done && rate > 0)
+    text += ", " + readable_span(static_cast<int64_t>(static_cast<double>(total_ - done) / rate)) + " left";
   return text;
 }
 

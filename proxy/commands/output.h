@@ -28,19 +28,22 @@ void warn(const std::string& line);
 // A bar on a terminal, a line each ten seconds elsewhere; nothing where it is told to be silent. On stderr.
 class Progress {
  public:
-  // `total_bytes`: 0 where nobody knows.
-  Progress(std::string what, uint64_t total_bytes, bool silent);
+  enum class Unit : uint8_t { kBytes, kRecords };
+  // `total`: 0 where nobody knows.
+  Progress(std::string what, uint64_t total, bool silent, Unit unit = Unit::kBytes);
   ~Progress() { clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  void at(uint64_t bytes);
+  void at(uint64_t done);
   void clear();  // before another line is printed
 
  private:
-  std::string line(uint64_t bytes) const;
+  std::string amount(uint64_t of) const;
+  std::string line(uint64_t done) const;
 
   const std::string what_;
   const uint64_t total_;
+  const Unit unit_;
   const bool terminal_, silent_;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point told_ = began_;

@@ -355,11 +355,26 @@ def test_what_is_no_archive_and_what_is_cut_short_is_told(filled, archive, cut_o
     assert "runcated" in done.stderr
 
 
+def test_an_export_of_a_stopped_store_is_that_of_a_running_one_and_tells_its_sums(filled, archive, tmp_path):
+    edge, made = filled
+    edge.stop()
+    again = tmp_path / "again.tar"
+    told = lines("export", store_of(edge), again, "--grants")
+    assert told == [{"exported": {"blobs": 3, "bytes": sum(len(t.data) for t in made.values()), "names": 3,
+                                  "grants": 3, "rotten": 0}}]
+    run("export", store_of(edge), again)
+    assert again.read_bytes() == archive.read_bytes()
+    told, = lines("export", store_of(edge), again, SPACE, "/a/")
+    assert (told["exported"]["blobs"], told["exported"]["names"], told["exported"]["grants"]) == (2, 2, 0)
+
+
 def test_an_export_tells_of_rot_and_an_import_refuses_it(filled, cut_off, tmp_path):
     edge, made = filled
     flip(blob_file(edge, made["/b/large"]), MIB)
     done = run("export", store_of(edge), tmp_path / "archive.tar", expect=1)
     assert "rotten, an import will refuse it: sha256:" + made["/b/large"].sha256 in done.stderr
+    rotten, sums = lines("export", store_of(edge), tmp_path / "archive.tar", expect=1)
+    assert rotten == {"rotten": "sha256:" + made["/b/large"].sha256} and sums["exported"]["rotten"] == 1
     assert lines("import", store_of(cut_off), tmp_path / "archive.tar", expect=1)[-1]["imported"]["refused"] == 2
 
 
@@ -412,6 +427,7 @@ def test_errors_name_what_was_expected(tmp_path):
             (["ls", tmp_path, "--repair"], 'invalid option: "--repair"'),
             (["rm", tmp_path, SPACE], "expected: entrepot cache rm PATH SPACE NAME..."),
             (["rm", tmp_path, "--digest", "sha256:12"], "expected sha256: and 64 hex digits"),
+            (["export", tmp_path, "-", "--json"], '"--json" prints to stdout, where the archive goes: expected a file'),
             (["import", tmp_path, tmp_path / "nothing"], "cannot open the archive")]:
         done = subprocess.run([binary(), "cache", *map(str, arguments)], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (2, "") and said in done.stderr, (arguments, done.stderr)
