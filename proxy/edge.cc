@@ -191,6 +191,7 @@ std::string EdgeImpl::open_resources(const config::Config& config) {
     options.inactive = zone->inactive;
     options.scrub_period = zone->scrub;
     options.lock_wait = kLockWait;
+    options.checkpoint_bytes = zone->checkpoint_bytes;
     options.on_event = [name = zone->name](std::string_view line) {
       log::write(log::Level::kWarn, "cache \"" + name + "\": " + std::string(line));
     };

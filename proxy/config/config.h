@@ -57,6 +57,7 @@ struct CacheZone {  // proxy_cache_path
   uint64_t max_size_bytes = 10ull << 30, min_free_bytes = 0, keys_zone_bytes = 64ull << 20;
   std::chrono::seconds inactive{10 * 24 * 3600};
   std::chrono::seconds scrub{30 * 24 * 3600};  // 0: off
+  uint64_t checkpoint_bytes = 1ull << 30;      // a fill saves itself after so many new bytes
   Place place;
 };
 

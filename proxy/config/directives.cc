@@ -74,7 +74,7 @@ constexpr Row kRows[] = {
      "proxy_ssl_trusted_certificate FILE;"},
     {"proxy_cache_path", kHttp, 2, kMany, false, true, set::proxy_cache_path,
      "proxy_cache_path PATH keys_zone=NAME:SIZE [max_size=SIZE] [min_free=SIZE] [inactive=TIME] "
-     "[scrub=off|TIME];"},
+     "[scrub=off|TIME] [checkpoint=SIZE];"},
     {"proxy_cache", kProxy, 1, 1, false, false, set::proxy_cache, "proxy_cache ZONE | off;"},
     {"proxy_cache_key", kProxy, 1, 1, false, false, set::proxy_cache_key, "proxy_cache_key STRING;"},
     {"proxy_cache_valid", kProxy, 1, kMany, false, true, set::proxy_cache_valid,

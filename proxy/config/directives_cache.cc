@@ -11,8 +11,9 @@ namespace entrepot::config::set {
 
 namespace {
 
-constexpr uint64_t kChunkBytes = 128 * 1024;       // what checksums cover: a slice is made of whole ones
-constexpr uint64_t kMinKeysZoneBytes = 32 * 1024;  // nginx's: eight pages
+constexpr uint64_t kChunkBytes = 128 * 1024;           // what checksums cover: a slice is made of whole ones
+constexpr uint64_t kMinKeysZoneBytes = 32 * 1024;      // nginx's: eight pages
+constexpr uint64_t kMinCheckpointBytes = 1024 * 1024;  // each costs two syncs of the disk
 
 // What nginx's own store needs and this one does not.
 constexpr std::string_view kNotNeeded[] = {"levels",        "use_temp_path",     "manager_files",
@@ -64,6 +65,10 @@ Failure read_cache_option(Scope& scope, const Directive& directive, const Word& 
     if (!time || (time->count() == 0) != (value == "off"))
       return invalid("off, or a time in whole seconds: 30d");
     zone.scrub = *time;
+  } else if (key == "checkpoint") {
+    const auto size = parse_size(value);
+    if (!size || *size < kMinCheckpointBytes) return invalid("a size of 1m or more");
+    zone.checkpoint_bytes = *size;
   } else if (std::find(std::begin(kNotNeeded), std::end(kNotNeeded), key) != std::end(kNotNeeded)) {
     scope.draft.note(directive, "proxy_cache_path",
                      fmt::format("\"{}\" has no effect: entrepot lays out its store itself", key));

@@ -1,11 +1,15 @@
 """kill -9 in the middle of load: it starts again each time, and what was committed is a hit."""
 import concurrent.futures
+import json
 import os
 import random
+import subprocess
 import threading
 import time
 
-KIB = 1024
+from support.edge import wait_until
+
+KIB, MIB = 1024, 1024 * 1024
 ROUNDS = 50 if os.environ.get("ENTREPOT_LONG") else 10
 
 
@@ -69,6 +73,34 @@ def test_kill_9_in_the_middle_of_load_loses_nothing_that_was_committed(edge, ori
         assert origin.requests == []
         for path, _, body in get_all(edge, load.things):
             assert body == load.things[path].data, (number, path)
+
+
+def saved_bytes(edge):
+    """Of partial blobs, as of the last commit."""
+    stat = [edge.program, "cache", "stat", os.path.join(edge.folder, edge.store), "--json"]
+    return json.loads(subprocess.run(stat, capture_output=True, check=True).stdout)["partial"]["bytes"]
+
+
+def test_a_fill_that_a_kill_breaks_off_goes_on_from_its_last_checkpoint(make_edge, origin):
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}",
+                     cache="max_size=4g checkpoint=1m").start()
+    size, before = 24 * MIB, 10 * MIB + 200 * KIB
+    thing = origin.add("/thing.bin", size=size)
+    go_on = threading.Event()
+    thing.tamper = lambda answer, request, n: answer.gates.append((before, go_on)) if n == 0 else None
+    client = edge.http2()
+    client.get("/thing.bin")
+    wait_until(lambda: saved_bytes(edge) > before - 2 * MIB, "the last checkpoint to be committed")
+    edge.kill()
+    client.close()
+    go_on.set()
+    edge.start()
+    origin.forget()
+    answer = edge.fetch("/thing.bin")
+    assert answer.complete and answer.sha256 == thing.sha256
+    request, = origin.gets()
+    assert request.status == 206 and request.range()[0] > before - 2 * MIB
+    assert request.body_sent == size - request.range()[0]
 
 
 def test_a_dead_serving_process_is_started_again_and_the_port_stays_open(edge, origin):

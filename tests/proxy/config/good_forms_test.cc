@@ -345,7 +345,8 @@ TEST_F(GoodForms, ProxySettings) {
 
 TEST_F(GoodForms, ProxyCachePath) {
   const auto config = good_http(
-      "proxy_cache_path /var/c/ keys_zone=edge:256m max_size=200g min_free=5g inactive=90d scrub=7d;"
+      "proxy_cache_path /var/c/ keys_zone=edge:256m max_size=200g min_free=5g inactive=90d scrub=7d "
+      "checkpoint=64m;"
       "proxy_cache_path d keys_zone=small:32k; proxy_cache_path e keys_zone=e:32k scrub=off;");
   ASSERT_EQ(config->caches.size(), 3u);
   const CacheZone& edge = *config->caches[0];
@@ -356,12 +357,14 @@ TEST_F(GoodForms, ProxyCachePath) {
   EXPECT_EQ(edge.min_free_bytes, 5ull << 30);
   EXPECT_EQ(edge.inactive, 90 * 24h);
   EXPECT_EQ(edge.scrub, 7 * 24h);
+  EXPECT_EQ(edge.checkpoint_bytes, 64u << 20);
   const CacheZone& small = *config->caches[1];
   EXPECT_EQ(local(small.path), "d");
   EXPECT_EQ(small.max_size_bytes, 10ull << 30);
   EXPECT_EQ(small.min_free_bytes, 0u);
   EXPECT_EQ(small.inactive, 10 * 24h);
   EXPECT_EQ(small.scrub, 30 * 24h);
+  EXPECT_EQ(small.checkpoint_bytes, 1u << 30);
   EXPECT_EQ(config->caches[2]->scrub, 0s);
 }
 
