@@ -1,4 +1,5 @@
-// A start does the same whatever the index holds.
+// A start does the same whatever the index holds. ENTREPOT_LONG: of a million names, and ready within a
+// second.
 #include <chrono>
 #include <cstdio>
 
@@ -6,6 +7,12 @@
 
 namespace entrepot::cache {
 namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
 
 class IndexStart : public StoreTest {
  protected:
@@ -19,13 +26,15 @@ class IndexStart : public StoreTest {
     write_records(names);
     const auto began = std::chrono::steady_clock::now();
     open();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    std::printf("%lu names: ready in %.3f s\n", names, took.count());
+    took_ = std::chrono::steady_clock::now() - began;
+    std::printf("%lu names: ready in %.3f s\n", names, took_.count());
     EXPECT_EQ(store_->stats().blobs, names);
     const uint64_t reads = store_->stats().index_reads;
     EXPECT_TRUE(store_->lookup(name("/" + std::to_string(names - 1))));
     return reads;
   }
+
+  std::chrono::duration<double> took_{};  // the last start
 
  private:
   void write_records(uint64_t names) {
@@ -56,7 +65,11 @@ class IndexStart : public StoreTest {
 
 TEST_F(IndexStart, ReadsNoMoreRecordsOfManyThanOfFew) {
   const uint64_t few = reads_of_a_start(10);
-  const uint64_t many = reads_of_a_start(std::getenv("ENTREPOT_LONG") ? 1'000'000 : 50'000);
+  const bool is_long = std::getenv("ENTREPOT_LONG") != nullptr;
+  const uint64_t many = reads_of_a_start(is_long ? 1'000'000 : 50'000);
+  if (is_long && !kSanitized) {
+    EXPECT_LE(took_.count(), 1.0);
+  }
   EXPECT_EQ(many, few);
   EXPECT_LT(few, 10u);
 }
