@@ -4,11 +4,11 @@ import random
 import re
 import time
 
-from faults.oracle import KIB, MIB, Feed, Load, Report, add_things, nothing_at, read_all
+from faults.oracle import KIB, MIB, Feed, Load, Report, add_things, nothing_at, read_all, verify_store
 from support.edge import wait_until
 
 LONG = bool(os.environ.get("ENTREPOT_LONG"))
-KILLS = 1000 if LONG else 15
+KILLS = 1000 if LONG else 50
 HELD = 200  # of what is committed, the newest: what a round costs must not grow
 
 
@@ -45,6 +45,7 @@ def kills(make_edge, origin, rounds, seed, **binary):
                          for path, outcome in read_all(edge, things, report).items() if outcome == "refused"]
         report.rounds += 1
     edge.stop()
+    verify_store(edge, report)
     return report
 
 

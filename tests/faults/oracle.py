@@ -2,11 +2,15 @@
 import collections
 import contextlib
 import dataclasses
+import json
+import os
 import random
+import subprocess
 import threading
 import time
 
 KIB, MIB = 1024, 1024 * 1024
+reports = []  # of the test that runs, for the figures at the end (conftest.py)
 
 
 @dataclasses.dataclass
@@ -21,20 +25,39 @@ class Report:
     lost: list = dataclasses.field(default_factory=list)
     other: list = dataclasses.field(default_factory=list)
     notes: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    measured: dict = dataclasses.field(default_factory=dict)
+    said: list = dataclasses.field(default_factory=list)
     began: float = dataclasses.field(default_factory=time.monotonic)
+    ended: float = 0
+
+    def __post_init__(self):
+        reports.append(self)
 
     def note(self, what, count=1):
         self.notes[what] += count
+
+    def say(self, text):
+        self.said.append(text)
+
+    def took(self, what, seconds, limit):
+        """Holds a time against its limit; the longest stands among the figures."""
+        self.measured[what] = max(self.measured.get(what, 0), seconds)
+        if seconds > limit:
+            self.other.append(f"{what} took {seconds:.1f} s, of {limit} s that it may")
 
     def complaints(self):
         return ([f"wrong: {w}" for w in self.wrong] + [f"lost: {w}" for w in self.lost] + list(map(str, self.other)))
 
     def __str__(self):
-        return (f"{self.what}: {self.rounds} rounds in {time.monotonic() - self.began:.0f} s, {self.hits} hits, "
+        seconds = (self.ended or time.monotonic()) - self.began
+        return (f"{self.what}: {self.rounds} rounds in {seconds:.0f} s, {self.hits} hits, "
                 f"{self.misses} misses, {self.refused} refused, {len(self.wrong)} wrong, {len(self.lost)} lost, "
-                f"{len(self.other)} other complaints" + "".join(f", {n} {what}" for what, n in self.notes.items()))
+                f"{len(self.other)} other complaints" + "".join(f", {n} {what}" for what, n in self.notes.items()) +
+                "".join(f", {what} within {seconds:.2f} s" for what, seconds in self.measured.items()) +
+                "".join(f", {text}" for text in self.said))
 
     def assert_clean(self):
+        self.ended = time.monotonic()
         print(self)
         assert not self.complaints(), f"{self}\n" + "\n".join(self.complaints()[:40])
 
@@ -91,6 +114,18 @@ def outcome_of_one(edge, path, thing, report, asked=None):
     return read_all(edge, {path: thing}, report, asked)[path]
 
 
+def verify_store(edge, report):
+    """What `entrepot cache verify` finds in the store of an edge that has ended: nothing, however it had fared."""
+    command = [edge.program, "cache", "verify", os.path.join(edge.folder, edge.store), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    report.other += [f"verify: {t['finding']} {t['path']}: {t['detail']}" for t in told if "finding" in t]
+    if done.returncode not in (0, 1) or not told:
+        report.other.append(f"verify ended with {done.returncode}: {done.stderr}")
+    else:
+        report.note("blobs verified", told[-1]["verified"]["blobs"])
+
+
 @contextlib.contextmanager
 def nothing_at(origin):
     """What is asked of the origin now is not there: who has it stored serves it, who has not tells."""
@@ -105,11 +140,17 @@ class Load:
     def __init__(self, edge, things, report, seed, clients=4):
         self._edge, self._things, self._report = edge, things, report
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(random.Random(f"{seed}/{number}"), number % 2),
-                                          daemon=True)
+        self._threads = [threading.Thread(target=self._run_to_its_end, daemon=True,
+                                          args=(random.Random(f"{seed}/{number}"), number % 2))
                          for number in range(clients)]
         for thread in self._threads:
             thread.start()
+
+    def _run_to_its_end(self, *arguments):
+        try:
+            self._run(*arguments)
+        except Exception as failure:  # one client less would go unnoticed
+            self._report.other.append(f"a client ended: {failure!r}")
 
     def _run(self, chance, second):
         ask = self._ask_http2 if second else self._ask_http1

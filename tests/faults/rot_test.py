@@ -1,6 +1,7 @@
 """Bytes of the store change behind the edge's back: what rotted is found out and fetched again, never served."""
 import os
 import random
+import time
 
 import pytest
 
@@ -9,6 +10,7 @@ from faults.oracle import KIB, MIB, Report, add_things, nothing_at, outcome_of_o
 LONG = bool(os.environ.get("ENTREPOT_LONG"))
 BLOBS = 1000 if LONG else 60
 DAMAGES = 100 if LONG else 3  # of each kind
+READY_SECONDS = 10
 
 
 def flip_bit(path, bit):
@@ -112,7 +114,9 @@ def index_damage(make_edge, origin, seed, kind, rounds):
         edge.wait_idle()
         edge.stop()
         damage_index(index, kind, chance)
+        began = time.monotonic()
         edge.start()
+        report.took("ready", time.monotonic() - began, READY_SECONDS)
         for path, outcome in read_all(edge, things, report).items():
             if outcome == "refused":
                 report.other.append(f"round {number}: {path} is not served")
