@@ -9,17 +9,17 @@ TALLY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tally.py")
 
 
 class Tally(unittest.TestCase):
-    def run_on(self, *texts, broken=0):
-        """(code, last line) for JUnit files with these contents."""
+    def run_on(self, *texts, broken=0, lines=1, options=()):
+        """(code, last line or more) for JUnit files with these contents."""
         with tempfile.TemporaryDirectory() as folder:
             files = []
             for number, text in enumerate(texts):
                 files.append(os.path.join(folder, f"{number}.xml"))
                 with open(files[-1], "w", encoding="utf-8") as file:
                     file.write(text)
-            done = subprocess.run([sys.executable, TALLY, "--broken", str(broken), *files], capture_output=True,
-                                  text=True, check=False)
-        return done.returncode, done.stdout.splitlines()[-1]
+            done = subprocess.run([sys.executable, TALLY, *options, "--broken", str(broken), *files],
+                                  capture_output=True, text=True, check=False)
+        return done.returncode, "\n".join(done.stdout.splitlines()[-lines:])
 
     def suite(self, *cases):
         return f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>"
@@ -46,6 +46,13 @@ class Tally(unittest.TestCase):
 
     def test_a_stage_that_was_broken_before_its_tests_fails(self):
         self.assertEqual(self.run_on(self.suite(self.PASSED), broken=1), (1, "1 passed, 1 failed"))
+
+    def test_what_took_long_is_told_the_longest_first(self):
+        suite = self.suite(*(f'<testcase classname="c" name="{name}" time="{time}"/>'
+                             for name, time in (("a", 2.5), ("b", 0.5), ("d", 70))))
+        code, said = self.run_on(suite, lines=9, options=("--over", "1"))
+        self.assertEqual(code, 0)
+        self.assertRegex(said, r"^    70\.0 s  c\.d \(\S+\)\n     2\.5 s  c\.a \(\S+\)\n3 passed, 0 failed$")
 
     def test_no_tests_at_all_are_no_success(self):
         self.assertEqual(self.run_on(), (1, "0 passed, 0 failed"))
