@@ -43,3 +43,17 @@ def make_edge(tmp_path, certificate):
 def edge(make_edge, origin):
     """The usual one: caches all of `origin` for an hour, two workers."""
     return make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}").start()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What clients and servers were used: tests/clients says it of each of its files."""
+    found = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            told = dict(getattr(report, "user_properties", ())).get("versions")
+            if told:
+                found[report.nodeid.split("::")[0]] = told
+    if found:
+        terminalreporter.section("versions")
+    for file, told in sorted(found.items()):
+        terminalreporter.write_line(f"{file}: {told}")

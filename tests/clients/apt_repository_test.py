@@ -6,10 +6,12 @@ import re
 
 import pytest
 
-from support.apt import LISTS, SUITE, Apt, Key, Repository, make_package, publish_flat, run, sha256
+from support.apt import LISTS, SUITE, Apt, Key, Repository, make_package, publish_flat, sha256
 from support.daemons import Nginx
 from support.edge import wait_until
 from support.origin import made_bytes
+
+PROGRAMS = ("apt", "dpkg", "gpg", "curl", "nginx")
 
 SIZE = 3 << 20
 POOL = "/apt/debian/pool"
@@ -20,7 +22,6 @@ MISMATCH = re.compile("hash sum mismatch", re.I)
 
 @pytest.fixture(scope="module")
 def key():
-    print(run(["/usr/bin/apt-get", "--version"]).splitlines()[0], run(["/usr/bin/gpg", "--version"]).splitlines()[0])
     key = Key()
     yield key
     key.close()

@@ -10,6 +10,8 @@ from support.apt import SUITE, Apt, run, sha256
 from support.client import read_file
 from support.daemons import Nginx
 
+PROGRAMS = ("apt", "dpkg", "curl", "nginx")
+
 # Small, middling and large ones; all without a part in the tests themselves.
 PACKAGES = ("hello", "tzdata", "libicu72")
 LIST = "main/binary-amd64/Packages"

@@ -3,6 +3,13 @@ import shutil
 import pytest
 
 from support.images import Layout
+from support.versions import versions_of
+
+
+@pytest.fixture(autouse=True)
+def versions(request, record_property):
+    """Every file says with PROGRAMS which clients and servers it is about."""
+    record_property("versions", versions_of(request.module.PROGRAMS))
 
 
 @pytest.fixture(scope="session")

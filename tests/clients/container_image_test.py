@@ -7,6 +7,8 @@ import pytest
 from support.daemons import Registry
 from support.images import IMAGE, LAYER_SIZES, OCI_MANIFEST, assert_whole, digest_of, pull, skopeo
 
+PROGRAMS = ("skopeo", "curl", "docker-registry")
+
 ACCOUNT = ("reader", "secret")
 HTPASSWD = "reader:$2b$04$YKjFX5znMC3ao/ps.2R5TOcaPQBpVKfe0Is3U4jZTCVd.synKZo0G\n"  # "secret", at the least cost
 

@@ -16,6 +16,8 @@ from support.daemons import Nginx
 from support.edge import wait_until
 from support.origin import made_bytes
 
+PROGRAMS = ("mvn", "curl", "nginx")
+
 DEBIAN = "/usr/share/maven-repo"  # poms and jars of Debian's own packages: what mvn itself is made of
 GROUP = "org/example"
 MUTABLE_HIT = 'entrepot; hit; detail="mutable"'
@@ -140,12 +142,6 @@ class Maven:
         """Path -> content, of what it fetched."""
         return {str(path.relative_to(self.local)): path.read_bytes() for path in self.local.rglob("*")
                 if path.suffix in (".pom", ".jar")}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def version():
-    done = run(["/usr/bin/mvn", "--version"])
-    print(done.stdout.splitlines()[0])
 
 
 @pytest.fixture

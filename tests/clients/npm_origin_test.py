@@ -9,6 +9,8 @@ from support.edge import wait_until
 from support.npm import ABBREVIATED, FORMS, FULL, make_npm, make_registry, make_tgz, packed, sri  # noqa: F401
 from support.origin import Answer, Origin
 
+PROGRAMS = ("npm", "node", "curl")
+
 class Scripted:
     """One package of a scripted origin: its packument in both forms, its tarball."""
 

@@ -10,6 +10,8 @@ from support.daemons import Verdaccio
 from support.edge import wait_until
 from support.npm import ABBREVIATED, FORMS, FULL, Npm, make_npm, make_registry, packed, sri  # noqa: F401
 
+PROGRAMS = ("npm", "node", "curl", "verdaccio")
+
 LEAF, TINY = "@team/leaf", "tiny"
 VERSIONS = ("1.0.0", "1.1.0")
 
@@ -43,7 +45,6 @@ def published(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     verdaccio = Verdaccio(folder / "verdaccio").start()
     npm = Npm(folder / "npm", verdaccio.url + "/", token="any")
-    print(f"npm {npm('--version').strip()}, verdaccio {verdaccio.version()}")
     for name in (LEAF, TINY):
         for version in VERSIONS:
             publish(npm, name, version)

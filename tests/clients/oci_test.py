@@ -2,16 +2,17 @@
 import collections
 import concurrent.futures
 import json
-import pathlib
 import shutil
 
 import pytest
 
 from support.daemons import Registry
 from support.edge import wait_until
-from support.images import (IMAGE, OCI_INDEX, OCI_MANIFEST, Layout, assert_whole, digest_of, pull, push, run_tool,
+from support.images import (IMAGE, OCI_INDEX, OCI_MANIFEST, Layout, assert_whole, buildah_pull, digest_of, pull, push,
                             skopeo)
 from support.origin import Answer, Origin
+
+PROGRAMS = ("skopeo", "buildah", "curl", "docker-registry")
 
 SIZES = (300, 2 << 20)
 ACCEPT = {"Accept": f"{OCI_INDEX}, {OCI_MANIFEST}"}
@@ -20,7 +21,6 @@ ACCEPT = {"Accept": f"{OCI_INDEX}, {OCI_MANIFEST}"}
 @pytest.fixture(scope="session")
 def index(tmp_path_factory):
     """Two architectures under one tag."""
-    print(skopeo(tmp_path_factory.mktemp("home"), "--version"))
     return Layout(tmp_path_factory.mktemp("index"), ("amd64", "arm64"), SIZES, seed=1000)
 
 
@@ -107,24 +107,22 @@ def test_one_architecture_of_an_index_costs_nothing_of_the_other(edge, registry,
     assert sum(gets(registry, "blobs").values()) == len(SIZES) + 1
 
 
-def test_buildah_pulls_the_image_of_its_architecture(edge, registry, index, authorities, tmp_path):
-    print(run_tool("buildah", tmp_path, "--version"))
-    policy = tmp_path / "policy.json"
-    policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
-    images = []
-    for number in range(2):
-        folder = tmp_path / f"store{number}"
-        options = ("--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "vfs")
-        said = run_tool("buildah", tmp_path, *options, "pull", "--quiet", "--arch", "amd64", "--signature-policy",
-                        str(policy), "--cert-dir", str(authorities), f"docker://localhost:{edge.tls_port}/{IMAGE}:1.0")
-        images.append(said.split()[-1])
-        files = {path.name: digest_of(path.read_bytes())
-                 for path in pathlib.Path(folder, "root", "vfs", "dir").glob("*/file*")}
-        assert files == index.files["amd64"]
+@pytest.mark.parametrize("way", ["tag", "digest"])
+def test_buildah_pulls_the_image_of_each_architecture_and_again_with_the_registry_dead(edge, registry, index,
+                                                                                       authorities, tmp_path, way):
+    reference = {"tag": ":1.0", "digest": f"@{index.manifest_digest}"}[way]
+    for round_ in ("alive", "dead"):
+        for number, architecture in enumerate(index.files):
+            image, files = buildah_pull(tmp_path / f"{round_} {architecture}", edge, authorities, reference,
+                                        architecture)
+            config = json.loads(index.blobs[index.images[number]["digest"]])["config"]["digest"]
+            assert image == config.split(":")[1]
+            assert files == index.files[architecture]
         edge.wait_idle()
         registry.kill()
-    config = json.loads(index.blobs[index.images[0]["digest"]])["config"]["digest"]
-    assert images == [config.split(":")[1]] * 2
+    manifests = index.manifest_digests()
+    assert gets(registry, "manifests") == {f"/v2/{IMAGE}/manifests/{digest}": 1 for digest in manifests}
+    assert gets(registry, "blobs") == {f"/v2/{IMAGE}/blobs/{digest}": 1 for digest in set(index.blobs) - manifests}
 
 
 def test_twenty_pulls_of_a_cold_image_cost_each_blob_once(make_edge, registry, index, authorities, tmp_path):

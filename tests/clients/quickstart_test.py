@@ -4,6 +4,8 @@ import subprocess
 
 from support.edge import ROOT, binary, free_port
 
+PROGRAMS = ("curl",)
+
 
 def test_the_quickstart_shows_what_it_promises_and_leaves_the_edge_running(tmp_path):
     script = os.path.join(ROOT, "conf/quickstart.sh")

@@ -70,17 +70,21 @@ class Daemon:
 
 
 class Nginx(Daemon):
-    """Serves `root` as Debian's nginx does unless told otherwise. requests(): (method, target, status, range)."""
+    """Serves `root` as Debian's nginx does unless told otherwise. requests(): (method, target, status, range).
+
+    `server`, `http`: what is added in these blocks; with a certificate in `server` it speaks TLS.
+    """
 
     program = "nginx"
 
-    def __init__(self, folder, root):
+    def __init__(self, folder, root="/nonexistent", server="", http=""):
         super().__init__(folder)
         self._conf, self._access = (os.path.join(self.folder, name) for name in ("nginx.conf", "access.log"))
         temporary = " ".join(f"{kind}_temp_path {self.folder}/{kind};"
                              for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         # The folders of pytest are open to their owner only: the worker stays who started it.
         user = "user root;" if os.geteuid() == 0 else ""
+        ssl = " ssl" if "ssl_certificate" in server else ""
         with open(self._conf, "w", encoding="utf-8") as file:
             file.write(f"""
 daemon off; worker_processes 1; {user} pid {self.folder}/pid; error_log stderr;
@@ -90,7 +94,8 @@ http {{
     log_format asked '$request_method $request_uri $status "$http_range"';
     access_log {self._access} asked;
     sendfile on;
-    server {{ listen 127.0.0.1:{self.port}; root {root}; }}
+    {http}
+    server {{ listen 127.0.0.1:{self.port}{ssl}; root {root}; {server} }}
 }}
 """)
 
@@ -104,11 +109,12 @@ http {{
 
 
 class Registry(Daemon):
-    """Debian's docker-registry on an empty folder. `accounts`: lines of an htpasswd file; none: open to all."""
+    """Debian's docker-registry on an empty folder. `accounts`: lines of an htpasswd file; `tokens`: a TokenServer
+    (support/tokens.py) whose tokens it wants; neither: open to all."""
 
     program = "docker-registry"
 
-    def __init__(self, folder, accounts=None):
+    def __init__(self, folder, accounts=None, tokens=None):
         super().__init__(folder)
         self._conf = os.path.join(self.folder, "registry.yml")
         self._forgotten = 0
@@ -117,6 +123,9 @@ class Registry(Daemon):
             with open(os.path.join(self.folder, "accounts"), "w", encoding="utf-8") as file:
                 file.write(accounts)
             auth = f"auth: {{ htpasswd: {{ realm: test, path: {self.folder}/accounts }} }}"
+        if tokens:
+            auth = (f"auth: {{ token: {{ realm: '{tokens.realm}', service: {tokens.SERVICE}, "
+                    f"issuer: {tokens.ISSUER}, rootcertbundle: {tokens.ca} }} }}")
         with open(self._conf, "w", encoding="utf-8") as file:
             file.write(f"""
 version: 0.1
@@ -177,25 +186,28 @@ web: {{ enable: false }}
 log: {{ type: stdout, format: json, level: info }}
 """)
 
-    def _install(self):
-        if os.path.isdir(self._installed):
+    @classmethod
+    def _install(cls):
+        if os.path.isdir(cls._installed):
             return
-        os.makedirs(os.path.dirname(self._installed), exist_ok=True)
-        folder = tempfile.mkdtemp(dir=os.path.dirname(self._installed))
+        os.makedirs(os.path.dirname(cls._installed), exist_ok=True)
+        folder = tempfile.mkdtemp(dir=os.path.dirname(cls._installed))
         with open(os.path.join(folder, "package.json"), "w", encoding="utf-8") as file:
-            json.dump(self._package, file)
+            json.dump(cls._package, file)
         done = subprocess.run(["/usr/bin/npm", "exec", "--yes", "--package=npm@10", "--", "npm", "install",
                                "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder,
                               capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=600)
         assert done.returncode == 0, f"verdaccio cannot be installed:\n{done.stdout}{done.stderr}"
-        os.rename(folder, self._installed)
+        os.rename(folder, cls._installed)
 
     def command(self):
         script = os.path.join(self._installed, "node_modules", "verdaccio", "bin", "verdaccio")
         return [self.program, script, "--config", self._conf, "--listen", f"127.0.0.1:{self.port}"]
 
-    def version(self):
-        with open(os.path.join(self._installed, "node_modules", "verdaccio", "package.json"),
+    @classmethod
+    def version(cls):
+        cls._install()
+        with open(os.path.join(cls._installed, "node_modules", "verdaccio", "package.json"),
                   encoding="utf-8") as file:
             return json.load(file)["version"]
 

@@ -105,6 +105,18 @@ def pull(edge, authorities, folder, tag="1.0", kind="oci", reference=None, optio
     return folder / "image"
 
 
+def buildah_pull(folder, edge, authorities, reference, architecture="amd64", image=IMAGE):
+    """Pulls into a store of its own in the folder: (the image's id, {file in its layers: digest})."""
+    folder.mkdir()
+    policy = folder / "policy.json"
+    policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+    said = run_tool("buildah", folder, "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver",
+                    "vfs", "pull", "--quiet", "--arch", architecture, "--signature-policy", str(policy), "--cert-dir",
+                    str(authorities), f"docker://localhost:{edge.tls_port}/{image}{reference}")
+    files = {path.name: digest_of(path.read_bytes()) for path in (folder / "root/vfs/dir").glob("*/file*")}
+    return said.split()[-1], files
+
+
 def assert_whole(layout, pulled):
     """Each blob of the layout is there, byte for byte, and nothing else."""
     found = {f"sha256:{path.name}": path.read_bytes() for path in (pulled / "blobs" / "sha256").iterdir()}

@@ -60,7 +60,7 @@ class Npm:
                "npm_config_userconfig": str(self.folder / "npmrc"),
                "npm_config_globalconfig": str(self.folder / "none")}
         return subprocess.run([NPM, *words], cwd=cwd or self.project, env=env, capture_output=True, text=True,
-                              check=False, timeout=120, stdin=subprocess.DEVNULL)
+                              check=False, timeout=300, stdin=subprocess.DEVNULL)
 
     def __call__(self, *words, cwd=None):
         done = self.run(*words, cwd=cwd)
