@@ -367,15 +367,35 @@ def test_a_version_whose_bytes_were_evicted_must_come_back_the_same(make_edge, o
     assert edge.fetch("/g/a/1.0/a-1.0.jar").body == first.data
 
 
-def test_matrix_parameters_ask_for_what_fits_them_now(make_edge, origin):
+def test_matrix_parameters_are_part_of_a_name_and_of_nothing_that_lasts(make_edge, origin):
+    data = os.urandom(1000)
+    lasting = "/v2/a/blobs/sha256:" + hashlib.sha256(data).hexdigest()
+    paths = ["/thing", "/thing;build=7", "/thing;build=8", "/thing;build=7;os=linux", "/thing%3Bbuild=7", "/a;x=1/thing"]
+    things = {path: origin.add(path, os.urandom(1000)) for path in paths}
+    things |= {path: origin.add(path, data) for path in (lasting, lasting + ";build=7")}
+    edge = make_edge("location / { repository things; }", http=repository(origin)).start()
+    for _ in range(2):
+        for path, thing in things.items():
+            got = edge.fetch(path)
+            assert (got.status, got.body) == (200, thing.data), path
+            assert ("digest" in got.fields["cache-status"], "immutable" in got.fields.get("cache-control", "")) == \
+                (path == lasting,) * 2, path
+            edge.wait_idle()
+    assert [r.target for r in origin.requests] == list(things)
+
+
+@pytest.mark.parametrize("kind", ["generic", "maven"])
+def test_matrix_parameters_ask_for_what_fits_them_now(make_edge, origin, kind):
     path = "/g/a/1.0/a-1.0.jar;build=7"
     origin.add(path, b"first", fields={"Cache-Control": "max-age=1"})
     edge = make_edge("location / { repository things; }",
-                     http=f"repository things {{ format maven; proxy_pass {origin.url}; }}").start()
+                     http=f"repository things {{ format {kind}; proxy_pass {origin.url}; }}").start()
     assert edge.fetch(path).body == b"first"
     edge.wait_idle()
     origin.add(path, b"second", etag='"v2"')
     wait_until(lambda: edge.fetch(path).body == b"second", "what fits now")
+    assert [r.target for r in origin.requests] == [path] * 2
+    assert origin.requests[1].fields["if-none-match"] == '"v1"'
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
