@@ -8,7 +8,7 @@ Worker::Worker(const Shared& shared, std::shared_ptr<serve::Site> site,
                std::vector<http::ListenerOptions> listeners)
     : watches_(loop_, fill_counters_.readers),
       client_(upstream::Client::create(loop_, shared.client)),
-      asking_(loop_, *client_),
+      asking_(loop_, *client_, shared.log_error),
       fills_(fill::FillContext{loop_,
                                shared.pool,
                                shared.hashing,

@@ -6,12 +6,14 @@
 // public address, to the upstream's host, and to the hosts that `file_hosts` names.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
 #include "proxy/fill/origin.h"
 #include "proxy/fill/retry_budget.h"
+#include "proxy/fill/tokens.h"
 #include "proxy/io/task.h"
 #include "proxy/upstream/client.h"
 
@@ -19,7 +21,8 @@ namespace entrepot::fill {
 
 class Asking {
  public:
-  Asking(io::Loop& loop, upstream::Client& client) : loop_(loop), client_(client) {}
+  Asking(io::Loop& loop, upstream::Client& client, std::function<void(std::string)> log_error)
+      : loop_(loop), client_(client), log_error_(std::move(log_error)), tokens_(loop, client, log_error_) {}
 
   // The servers of the origin's group in the order in which to try them, but for those that are assumed
   // offline: they gave no answer within the last `proxy_assumed_offline`. `turn` rotates.
@@ -34,19 +37,13 @@ class Asking {
   RetryBudget& budget(const Origin& origin);
 
  private:
-  struct Token {
-    std::string value;
-    std::time_t good_until = 0;
-  };
-  io::Task<std::string> fetch_token(const Origin& origin, const upstream::UpstreamRequest& like,
-                                    std::string challenge);
-  std::string known_token(const Origin& origin);
-
   void note_answer(const Origin& origin, const config::UpstreamServer& server, Result<void> answer);
+  void log_refusal(const config::Repository& repository);
 
   io::Loop& loop_;
   upstream::Client& client_;
-  std::unordered_map<std::string, Token> tokens_;                         // by repository and scope
+  const std::function<void(std::string)> log_error_;
+  Tokens tokens_;
   std::unordered_map<std::string, io::Clock::time_point> offline_until_;  // by source_key
   std::unordered_map<std::string, RetryBudget> budgets_;                  // by upstream
 };

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "proxy/upstream/target.h"
+#include "resolver/text.h"
 
 namespace entrepot::fill {
 
@@ -79,6 +79,18 @@ upstream::UpstreamRequest make_request(const Origin& origin, const config::Upstr
   if (origin.url.empty() && origin.pass->upstream->servers.size() == 1)
     request.tls_name = std::string(without_port(origin.pass->host));
   return request;
+}
+
+void set_field(upstream::UpstreamRequest& request, std::string_view name, std::string value) {
+  std::erase_if(request.fields,
+                [name](const auto& field) { return resolver::equals_ignoring_case(field.first, name); });
+  if (!value.empty()) request.fields.emplace_back(name, std::move(value));
+}
+
+bool is_file_host(const config::Repository& repository, const upstream::Target& target) {
+  return std::any_of(
+      repository.file_hosts.begin(), repository.file_hosts.end(),
+      [&target](const std::string& host) { return host == target.host || host == target.authority; });
 }
 
 }  // namespace entrepot::fill

@@ -9,6 +9,7 @@
 
 #include "proxy/config/config.h"
 #include "proxy/upstream/client.h"
+#include "proxy/upstream/target.h"
 
 namespace entrepot::fill {
 
@@ -42,5 +43,11 @@ int64_t lifetime_in_repository(const config::Shared& conf, resolver::Class cls, 
 using ExtraFields = std::vector<std::pair<std::string, std::string>>;
 upstream::UpstreamRequest make_request(const Origin& origin, const config::UpstreamServer& server,
                                        std::string method, const ExtraFields& extra);
+
+// Sets a field in place of those of its name; empty: it is not sent.
+void set_field(upstream::UpstreamRequest& request, std::string_view name, std::string value);
+
+// Does `file_hosts` name the target's host?
+bool is_file_host(const config::Repository& repository, const upstream::Target& target);
 
 }  // namespace entrepot::fill
