@@ -31,6 +31,7 @@ struct Question {
   std::string accept;    // the Accept field, its values joined; empty: none
   std::string base;      // where clients find this repository: "https://edge.example.com/npm"
   std::string upstream;  // where its upstream is: "https://registry.npmjs.org"; neither ends in a slash
+  bool edge_decides = false;  // who may have what: no client has to show the upstream anything
 };
 
 inline constexpr uint64_t kMaxDocumentBytes = 256ull << 20;

@@ -141,7 +141,7 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
   uint64_t length = http::ResponseHead::kNoLength;
   fields_.clear();
   for (const auto& [name, value] : resolver::end_to_end_fields(head.fields)) {
-    if (name == "content-length") continue;
+    if (name == "content-length" || !is_for_client(*asked.place, name)) continue;
     fields_.push_back({stream.keep(name), stream.keep(value), true});
   }
   if (const auto text = head.field("content-length"); !text.empty()) {
@@ -155,8 +155,9 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
     fields_.push_back({"cache-status", stream.keep(cache_status_text(status, detail)), false});
   }
   fields_.push_back({"via", "1.1 entrepot", false});
-  add_configured(stream, *asked.place, head.status);
-  const http::ResponseHead response{head.status, fields_, length};
+  const int sent_status = status_for_client(*asked.place, head.status);
+  add_configured(stream, *asked.place, sent_status);
+  const http::ResponseHead response{sent_status, fields_, length};
   stream.respond(response, std::make_unique<PassBody>(tools_.loop, std::move(exchange)), nullptr);
 }
 

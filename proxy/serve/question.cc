@@ -19,6 +19,7 @@ resolver::Question question_of(const Place& place, const RequestPath& path, std:
   question.accept = std::move(accept);
   question.base = place.public_url;
   question.upstream = upstream_base(place);
+  question.edge_decides = place.authorize == config::Authorize::kEdge;
   return question;
 }
 
@@ -93,6 +94,14 @@ bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
 
 bool lasts(resolver::Class cls, const resolver::StoredResponse& response) {
   return response.status == 200 && (cls == resolver::Class::kDigest || cls == resolver::Class::kVersioned);
+}
+
+int status_for_client(const Place& place, int status) {
+  return status == 401 && place.authorize == config::Authorize::kEdge ? 403 : status;
+}
+
+bool is_for_client(const Place& place, std::string_view field) {
+  return place.authorize != config::Authorize::kEdge || field != "www-authenticate";
 }
 
 bool is_trouble(int status) { return status == 0 || status == 429 || status >= 500; }

@@ -42,6 +42,11 @@ bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
 // Named by its digest, or by a version: it is never stale.
 bool lasts(resolver::Class cls, const resolver::StoredResponse& response);
 
+// Where the edge decides, an upstream's 401 is about the edge: its challenge is none that a client could answer,
+// or should show its own credentials for.
+int status_for_client(const Place& place, int status);
+bool is_for_client(const Place& place, std::string_view field);
+
 // Is the upstream in trouble? Then what is stale does. `status`: of its answer; 0: none came.
 bool is_trouble(int status);
 

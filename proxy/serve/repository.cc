@@ -336,14 +336,16 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
 
 void Handler::serve_given(http::Stream& stream, const Asked& asked, const resolver::Give& give) {
   fields_.clear();
-  for (const auto& [name, value] : give.fields)
-    fields_.push_back({stream.keep(name), stream.keep(value), true});
+  const int status = status_for_client(*asked.place, give.status);
+  for (const auto& [name, value] : give.fields) {
+    if (is_for_client(*asked.place, name)) fields_.push_back({stream.keep(name), stream.keep(value), true});
+  }
   const std::string_view body = stream.keep(give.body);
-  if (give.status != 204)
+  if (status != 204)
     fields_.push_back({"content-length", stream.keep(std::to_string(body.size())), true});
   fields_.push_back({"date", date_text(stream), true});
-  add_configured(stream, *asked.place, give.status);
-  const http::ResponseHead head{give.status, fields_, body.size()};
+  add_configured(stream, *asked.place, status);
+  const http::ResponseHead head{status, fields_, body.size()};
   stream.respond(head, std::as_bytes(std::span(body.data(), body.size())), nullptr);
 }
 

@@ -250,6 +250,12 @@ std::unique_ptr<Resolution> resolve_oci(const Question& question) {
   const std::string target = without_ns(below_v2(question.target));
   switch (path.kind) {
     case OciPath::Kind::kBase: {
+      // Clients ask this before anything else, to find out whether they must log in.
+      if (question.edge_decides) {
+        Give give = here();
+        give.rule = "oci: the root of a registry";
+        return at_once(std::move(give));
+      }
       Wanted base;
       base.name = base.target = "/v2/";
       base.rule = "oci: the root of a registry";

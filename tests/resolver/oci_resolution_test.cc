@@ -231,6 +231,12 @@ TEST(OciResolution, ButTheRegistrysChallengeGoesOn) {
   EXPECT_EQ(find(error(step, 401, "UNAUTHORIZED").fields, "www-authenticate"), "Basic realm=\"x\"");
 }
 
+TEST(OciResolution, WhereTheEdgeDecidesNobodyHasToLogIn) {
+  Question asked = question("/v2/");
+  asked.edge_decides = true;
+  EXPECT_EQ(std::get<Give>(last(asked, {})).status, 200);
+}
+
 TEST(OciResolution, ListsAreMutable) {
   for (const std::string& path :
        std::vector<std::string>{"/v2/a/tags/list", "/v2/_catalog", "/v2/a/referrers/" + kDigest}) {

@@ -70,8 +70,10 @@ class Edge:
     """`locations`: what stands in the server block. `http`, `main`: what is added in those contexts.
 
     `store`: where the cache is. `program`, `environment`, `wrapper`: another binary, variables that it has besides,
-    a command that becomes it (strace -D, prlimit).
+    a command that becomes it (strace -D, prlimit). `error_level`: for write_conf().
     """
+
+    error_level = "info"
 
     def __init__(self, folder, certificate, locations, http="", main="", cache="max_size=4g", workers=2,
                  server="", store="cache", program=None, environment=None, wrapper=()):
@@ -93,7 +95,7 @@ class Edge:
 worker_threads {self.workers};
 daemon off;
 pid entrepot.pid;
-error_log error.log info;
+error_log error.log {self.error_level};
 admin 127.0.0.1:{self.admin_port};
 {self.main}
 events {{ worker_connections 4096; }}
