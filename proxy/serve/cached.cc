@@ -39,11 +39,13 @@ fill::DemandHold demand_of(const std::shared_ptr<cache::Fill>& fill, const http:
   return fill::DemandHold(fill, range->first, range->last ? *range->last + 1 : kUnknownLength);
 }
 
-// Can all bytes that the request asks for be read from this part of a blob?
+// Can all bytes that the request asks for be read from this part of a blob? A HEAD asks for none.
 bool holds_all(const cache::Blob& blob, const http::Request& request) {
   const uint64_t length = blob.length_bytes();
   const auto range = parse_single_range(request.field("range"));
-  if (!range || length == kUnknownLength || request.method != http::Method::kGet) return false;
+  if (length == kUnknownLength) return false;
+  if (request.method == http::Method::kHead) return true;
+  if (!range) return false;
   if (request.has("if-range")) return false;  // it may turn into the whole
   const uint64_t begin =
       range->suffix ? length - std::min(*range->suffix, length) : std::min(range->first, length);

@@ -31,6 +31,13 @@ bool is_the_fills(std::string_view name) {
 // Without the query, which may carry a right.
 std::string_view asked_path(std::string_view target) { return target.substr(0, target.find('?')); }
 
+// What lasts is stored as soon as it is asked for, and given in parts, whatever its upstream says of ranges:
+// clients find out by a HEAD whether they need not take all of it.
+bool is_had_in_parts(const http::Request& request, const resolver::Wanted& wanted, int status) {
+  const bool lasts = wanted.cls == resolver::Class::kDigest || wanted.cls == resolver::Class::kVersioned;
+  return lasts && status == 200 && request.method == http::Method::kHead;
+}
+
 }  // namespace
 
 fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const {
@@ -140,8 +147,11 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
   stream.cache_status = nginx_word(status);
   uint64_t length = http::ResponseHead::kNoLength;
   fields_.clear();
+  const bool in_parts = is_had_in_parts(stream.request(), asked.wanted, head.status);
+  if (in_parts) fields_.push_back({"accept-ranges", "bytes", false});
   for (const auto& [name, value] : resolver::end_to_end_fields(head.fields)) {
-    if (name == "content-length" || !is_for_client(*asked.place, name)) continue;
+    if (name == "content-length" || (in_parts && name == "accept-ranges")) continue;
+    if (!is_for_client(*asked.place, name)) continue;
     fields_.push_back({stream.keep(name), stream.keep(value), true});
   }
   if (const auto text = head.field("content-length"); !text.empty()) {

@@ -1,183 +1,13 @@
 """Debian's pip takes a wheel and an sdist from an index behind a repository of format pypi."""
-import base64
-import dataclasses
-import hashlib
-import io
 import json
-import os
-import subprocess
-import tarfile
-import zipfile
 
 import pytest
 
 from support.edge import wait_until
-from support.origin import Answer, Origin, made_bytes
+from support.origin import Answer, Origin
+from support.pypi import JSON, PAGE, File, Index, Pip, make_wheel, sha256
 
-PIP = "/usr/bin/pip3"
-JSON = "application/vnd.pypi.simple.v1+json"
-PAGE = "/simple/tiny-thing/"
-
-
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
-
-
-# -- what the index holds --
-
-def make_wheel(version, size=1000):
-    """A wheel of one module of random bytes; and its metadata."""
-    metadata = f"Metadata-Version: 2.1\nName: tiny-thing\nVersion: {version}\n".encode()
-    info = f"tiny_thing-{version}.dist-info"
-    files = {"tiny_thing.py": b"# " + base64.b64encode(made_bytes(size, seed=version)) + b"\n",
-             f"{info}/METADATA": metadata,
-             f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
-    record = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, data in {**files, f"{info}/RECORD": record.encode()}.items():
-            archive.writestr(zipfile.ZipInfo(name), data)
-    return out.getvalue(), metadata
-
-
-def make_sdist(version):
-    """An sdist that needs nothing to be built: its own backend tells its metadata."""
-    backend = f"""
-import os
-def get_requires_for_build_wheel(settings=None):
-    return []
-def prepare_metadata_for_build_wheel(folder, settings=None):
-    name = "tiny_thing-{version}.dist-info"
-    os.mkdir(os.path.join(folder, name))
-    with open(os.path.join(folder, name, "METADATA"), "w") as file:
-        file.write("Metadata-Version: 2.1\\nName: tiny-thing\\nVersion: {version}\\n")
-    return name
-"""
-    files = {"PKG-INFO": f"Metadata-Version: 2.1\nName: tiny-thing\nVersion: {version}\n",
-             "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
-             "backend.py": backend}
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, text in files.items():
-            member = tarfile.TarInfo(f"tiny_thing-{version}/{name}")
-            member.size = len(text)
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return out.getvalue()
-
-
-@dataclasses.dataclass
-class File:
-    name: str
-    data: bytes
-    metadata: bytes = b""
-    yanked: str = ""
-    url: str = ""
-
-
-class Index:
-    """The index of one project in both forms on `origin`; its files on `files`, perhaps another host."""
-
-    def __init__(self, origin, files=None, forms=("json", "html")):
-        self.origin, self._host, self._forms = origin, files or origin, forms
-        self.files = {}
-        wheel, metadata = make_wheel("1.0")
-        self.add(File("tiny_thing-1.0-py3-none-any.whl", wheel, metadata))
-        self.add(File("tiny_thing-1.1.tar.gz", make_sdist("1.1")))
-
-    def add(self, file):
-        path = f"/packages/{file.name}"
-        file.url = path if self._host is self.origin else self._host.url + path
-        self._host.add(path, file.data)
-        if file.metadata:
-            self._host.add(path + ".metadata", file.metadata)
-        self.files[file.name] = file
-        self.publish()
-
-    def remove(self, name):
-        file = self.files.pop(name)
-        del self._host.resources[f"/packages/{file.name}"]
-        self.publish()
-
-    def publish(self):
-        """The page is what the files are now."""
-        pages = {"json": (JSON, self._json().encode()), "html": ("text/html", self._html().encode())}
-        pages = {form: pages[form] for form in self._forms}
-
-        def answer(answer, request, n):
-            form = "json" if JSON in request.fields.get("accept", "") else "html"
-            kind, body = pages.get(form, next(iter(pages.values())))
-            fields = {"Content-Type": kind, "ETag": f'"{sha256(body)[:16]}"', "Vary": "Accept"}
-            if request.fields.get("if-none-match") == fields["ETag"]:
-                return Answer(304, fields)
-            return Answer(200, fields, body)
-
-        self.origin.add(PAGE, b"").tamper = answer
-
-    def _json(self):
-        files = []
-        for file in self.files.values():
-            entry = {"filename": file.name, "url": file.url, "hashes": {"sha256": sha256(file.data)}}
-            if file.metadata:
-                entry["core-metadata"] = {"sha256": sha256(file.metadata)}
-            if file.yanked:
-                entry["yanked"] = file.yanked
-            files.append(entry)
-        return json.dumps({"meta": {"api-version": "1.1"}, "name": "tiny-thing", "files": files})
-
-    def _html(self):
-        lines = []
-        for file in self.files.values():
-            more = f' data-core-metadata="sha256={sha256(file.metadata)}"' if file.metadata else ""
-            more += f' data-yanked="{file.yanked}"' if file.yanked else ""
-            lines.append(f'<a href="{file.url}#sha256={sha256(file.data)}"{more}>{file.name}</a><br>')
-        return "<!DOCTYPE html><html><body>" + "\n".join(lines) + "</body></html>"
-
-    @property
-    def wheel(self):
-        return next(file for file in self.files.values() if file.name.endswith("-1.0-py3-none-any.whl"))
-
-
-# -- pip --
-
-class Pip:
-    """A pip with a home of its own, whose only index is the edge."""
-
-    def __init__(self, folder, edge):
-        self._folder, self._edge = folder, edge
-        self._env = {name: value for name, value in os.environ.items()
-                     if not name.startswith(("PIP_", "SSL_CERT_")) and
-                     not name.upper().endswith(("_PROXY", "_CA_BUNDLE"))}
-        self._env.update(HOME=str(folder), PIP_CONFIG_FILE="/dev/null", PIP_DISABLE_PIP_VERSION_CHECK="1")
-
-    def run(self, *words):
-        return subprocess.run([PIP, *words], cwd=self._folder, env=self._env, capture_output=True, text=True,
-                              check=False, timeout=120, stdin=subprocess.DEVNULL)
-
-    def version(self):
-        return self.run("--version").stdout
-
-    def download(self, name, requirement, *digests):
-        """What came into a fresh folder: {file: bytes}; or what pip said when it failed."""
-        into = self._folder / name
-        into.mkdir()
-        hashes = "".join(f" --hash=sha256:{digest}" for digest in digests)
-        (into / "wanted").write_text(f"{requirement}{hashes}\n")
-        options = ["--require-hashes"] if digests else []
-        done = self.run("download", "--no-deps", *options, "--no-cache-dir", "--retries", "0", "--index-url",
-                        self._edge.url("/pypi/simple/"), "--cert", self._edge.ca, "--dest", str(into), "--requirement",
-                        str(into / "wanted"))
-        if done.returncode != 0:
-            return done.stdout + done.stderr
-        (into / "wanted").unlink()
-        return {path.name: path.read_bytes() for path in into.iterdir()}
-
-    def download_file(self, name, file):
-        got = self.download(name, f"tiny-thing=={version_of(file)}", sha256(file.data))
-        assert got == {file.name: file.data}, got
-
-
-def version_of(file):
-    return file.name.split("-")[1].removesuffix(".tar.gz")
+PROGRAMS = ("pip", "curl")
 
 
 @pytest.fixture
@@ -215,7 +45,6 @@ def page_files(edge):
 def test_pip_downloads_a_wheel_and_an_sdist_and_again_with_the_index_dead(make_pypi, origin, forms):
     index = Index(origin, forms=forms)
     edge, pip = make_pypi(index)
-    print(pip.version())
     for i, file in enumerate(index.files.values()):
         pip.download_file(f"cold{i}", file)
     edge.wait_idle()
@@ -316,7 +145,8 @@ def test_the_directory_of_a_wheel_is_read_by_ranges(make_pypi, origin):
     index.add(large)
     edge, _ = make_pypi(index)
     path = f"/pypi/files/tiny-thing/{large.name}"
-    assert int(edge.fetch(path, method="HEAD").fields["content-length"]) == len(data)
+    head = edge.fetch(path, method="HEAD").fields  # of the origin, which says nothing of ranges
+    assert (int(head["content-length"]), head["accept-ranges"]) == (len(data), "bytes")
     for text, part in (("bytes=-1000", data[-1000:]), ("bytes=0-99", data[:100]), ("bytes=5000000-", data[5000000:])):
         got = edge.fetch(path, fields={"Range": text})
         assert (got.status, got.body) == (206, part), text
@@ -326,6 +156,38 @@ def test_the_directory_of_a_wheel_is_read_by_ranges(make_pypi, origin):
     origin.kill()
     got = edge.fetch(path, fields={"Range": "bytes=-10"})
     assert (got.status, got.body) == (206, data[-10:])
+
+
+def add_one_that_cannot_be_had(index):
+    """A large newest version, which needs what the index does not have."""
+    data, metadata = make_wheel("3.0", size=6 << 20, requires="absent-thing")
+    wheel = File("tiny_thing-3.0-py3-none-any.whl", data, metadata)
+    index.add(wheel)
+    return wheel
+
+
+@pytest.mark.parametrize("metadata", ["ranges", "PEP 658"])
+def test_pip_finds_out_what_a_large_wheel_needs_without_having_it(make_pypi, origin, metadata):
+    """It reads the wheel's directory from its end, or its metadata beside it, and takes an older version."""
+    by_ranges = metadata == "ranges"
+    index = Index(origin, forms=("json",) if by_ranges else ("html",))
+    large = add_one_that_cannot_be_had(index)
+    edge, pip = make_pypi(index, "proxy_cache_valid 200 1h; slice 1m;")
+    options = ("--only-binary", ":all:", *(("--use-feature", "fast-deps") if by_ranges else ()))
+    for round_ in ("cold", "dead"):
+        got = pip.download(round_, "tiny-thing", options=options)
+        assert got == {index.wheel.name: index.wheel.data}, got
+        edge.wait_idle()
+        if round_ == "cold":
+            asked_large = origin.gets(large.url)
+            origin.kill()
+    assert asked(origin, large.url + ".metadata") == (0 if by_ranges else 1)
+    assert all(request.range() for request in asked_large), origin.summary()
+    assert sum(request.body_sent for request in asked_large) <= (2 << 20 if by_ranges else 0)
+    edge.stop()
+    answers = [line["status"] for line in edge.access_log()
+               if line["request"].startswith("GET") and f"/{large.name} " in line["request"]]
+    assert set(answers) == ({206} if by_ranges else set()), answers
 
 
 # -- what changes --

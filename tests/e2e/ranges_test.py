@@ -135,6 +135,18 @@ def test_206_with_a_wrong_head_is_abandoned_for_the_whole(edge, origin, what):
     assert edge.fetch("/big.bin").sha256 == thing.sha256
 
 
+def test_a_head_of_what_is_stored_in_part_asks_nobody(edge, origin):
+    thing = origin.add("/big.bin", size=8 * MIB)
+    assert part(edge, MIB, MIB + 50).body == thing.data[MIB:MIB + 50]
+    edge.wait_idle()
+    origin.kill()
+    for fields in ({}, {"Range": "bytes=0-9"}):
+        head = edge.fetch("/big.bin", method="HEAD", fields=fields)
+        assert (head.status, head.complete, head.fields["content-length"]) == (200, True, str(8 * MIB))
+        assert (head.fields["etag"], head.fields["accept-ranges"]) == (thing.etag, "bytes")
+    assert [r.method for r in origin.requests] == ["GET"]
+
+
 def test_416_makes_the_edge_learn_the_length_once(edge, origin):
     origin.add("/small.bin", size=1000)
     response = part(edge, 5 * MIB, 6 * MIB, "/small.bin")
