@@ -161,6 +161,8 @@ def test_a_partial_package_is_gone_on_with(edge, nginx, make_apt, repository):
     assert installed(apt) == made_bytes(SIZE, seed="1")
     edge.wait_idle()
     assert all(status in (200, 206) for _, _, status, _ in nginx.requests()), nginx.requests()
+    asked = [text for _, target, _, text in nginx.requests() if target.endswith(package.name)]
+    assert asked == ["-"], "it is smaller than a slice: all of it, once"
     edge.stop()
     line = next(line for line in edge.access_log() if ".deb" in line["request"])
     assert line["status"] == 206 and line["range"] == f"bytes={SIZE // 2}-", line
