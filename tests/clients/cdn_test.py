@@ -39,7 +39,8 @@ class EdgeCdn:
     def __init__(self, folder, edge, make_edge):
         self._edge = make_edge(f"location / {{ proxy_pass https://localhost:{edge.tls_port}; "
                                f"proxy_ssl_trusted_certificate {edge.ca}; proxy_cache_key $uri; "
-                               "proxy_set_header X-Entrepot-No-Redirect 1; proxy_cache_valid 200 1h; }", folder=folder)
+                               "proxy_set_header X-Entrepot-No-Redirect 1; proxy_cache_valid 200 1h; }",
+                               folder=folder, workers=1)
         self.url = self._edge.url("")
 
     def start(self):
