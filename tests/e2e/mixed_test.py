@@ -5,10 +5,12 @@ What the sanitizers are to see together: the thread sanitizer runs it, too.
 import os
 import random
 import subprocess
+import time
 
 from faults.oracle import KIB, MIB, Load, Report, add_things
 
 ENOUGH = {"hits": 300, "evictions": 150, "reloads": 6, "removals": 6}
+WAIT_SECONDS = 180
 
 
 def test_fills_hits_evictions_and_reloads_at_once_are_right(make_edge, origin):
@@ -18,8 +20,10 @@ def test_fills_hits_evictions_and_reloads_at_once_are_right(make_edge, origin):
     edge = make_edge("location / { repository things; }", cache="max_size=12m", http=(
         f"repository things {{ format generic; proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}")).start()
     seen = dict.fromkeys(ENOUGH, 0)
+    end = time.monotonic() + WAIT_SECONDS
     load = Load(edge, things, report, seed=17, clients=4)
     while any(seen[what] < enough for what, enough in ENOUGH.items()) and not report.complaints():
+        assert time.monotonic() < end, f"waited {WAIT_SECONDS} s for enough of each: {seen}"
         edge.reload()
         name = chance.choice(list(things))
         done = subprocess.run([edge.program, "cache", "rm", os.path.join(edge.folder, edge.store), "repository:things",
