@@ -2,7 +2,7 @@
 # Builds and passes the tests. Installs what they need when root; a missing tool is a failure, never a skip.
 # Last line: `N passed, N failed`; the end is 0 only when nothing failed and nothing was skipped.
 #   tests/run.sh [STAGE...]         release asan tsan fuzz faults: all of them unless told; the last needs root
-#   tests/run.sh --long [STAGE...]  the long forms (200 power cuts instead of 20, 1,000 kills instead of 50, 10 minutes
+#   tests/run.sh --long [STAGE...]  the long forms (500 power cuts instead of 20, 1,000 kills instead of 50, 10 minutes
 #                                   of new inputs for each fuzz target, an hour of soak, ...): goes on by itself, says
 #                                   where its log is and how to end it
 #   ENTREPOT_STAGES="fuzz faults", ENTREPOT_LONG=1   the same by the environment; the long forms here and now
