@@ -3,12 +3,15 @@
 #include "proxy/config/config.h"
 
 #include <fmt/format.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include "proxy/config/draft.h"
 
@@ -81,9 +84,47 @@ Failure check_file(std::string_view what, const std::string& path, const Place& 
                   fmt::format("cannot load {} \"{}\" ({}: {})", what, path, error, std::strerror(error)));
 }
 
+std::string openssl_reason() {
+  const char* reason = ERR_reason_error_string(ERR_peek_error());
+  ERR_clear_error();
+  return reason ? reason : "unknown error";
+}
+
+// Nobody is there who could type it.
+int no_passphrase(char*, int, int, void*) { return -1; }
+
+// A certificate that upstreams are shown, and its key: tried as they will be used.
+Failure check_client_certificate(const Shared& shared) {
+  const std::string& path = shared.proxy_ssl_certificate;
+  const std::string& key = shared.proxy_ssl_certificate_key;
+  if (path.empty()) return std::nullopt;
+  if (key.empty()) {
+    return error_of(shared.proxy_ssl_certificate_place,
+                    fmt::format("no \"proxy_ssl_certificate_key\" is defined for certificate \"{}\"", path));
+  }
+  if (auto failed = check_file("certificate", path, shared.proxy_ssl_certificate_place)) return failed;
+  if (auto failed = check_file("certificate key", key, shared.proxy_ssl_certificate_key_place)) return failed;
+  ERR_clear_error();
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  SSL_CTX_set_default_passwd_cb(context.get(), no_passphrase);
+  if (SSL_CTX_use_certificate_chain_file(context.get(), path.c_str()) != 1) {
+    return error_of(shared.proxy_ssl_certificate_place,
+                    fmt::format("cannot load certificate \"{}\": {}", path, openssl_reason()));
+  }
+  if (SSL_CTX_use_PrivateKey_file(context.get(), key.c_str(), SSL_FILETYPE_PEM) == 1) return std::nullopt;
+  return error_of(shared.proxy_ssl_certificate_key_place,
+                  fmt::format("cannot load certificate key \"{}\": {}", key, openssl_reason()));
+}
+
 Failure check_trusted(const Shared& shared) {
   return check_file("trusted certificate", shared.proxy_ssl_trusted_certificate,
                     shared.proxy_ssl_trusted_certificate_place);
+}
+
+// Of a level from which upstreams are asked.
+Failure check_upstream_tls(const Shared& shared) {
+  if (auto failed = check_client_certificate(shared)) return failed;
+  return check_trusted(shared);
 }
 
 Failure check_server(const Server& server) {
@@ -92,7 +133,7 @@ Failure check_server(const Server& server) {
     return failed;
   if (auto failed = check_trusted(server.shared)) return failed;
   for (const Location& location : server.locations) {
-    if (auto failed = check_trusted(location.shared)) return failed;
+    if (auto failed = check_upstream_tls(location.shared)) return failed;
   }
   return std::nullopt;
 }
@@ -134,7 +175,7 @@ std::optional<ConfigError> check_environment(const Config& config) {
     if (auto failed = check_server(*server)) return failed;
   }
   for (const auto& repository : config.repositories) {
-    if (auto failed = check_trusted(repository->shared)) return failed;
+    if (auto failed = check_upstream_tls(repository->shared)) return failed;
   }
   for (const auto& zone : config.caches) {
     const int error = cache_directory_failure(zone->path);

@@ -97,6 +97,8 @@ struct Shared {
   bool proxy_ssl_verify = true;
   std::string proxy_ssl_trusted_certificate;
   Place proxy_ssl_trusted_certificate_place;
+  std::string proxy_ssl_certificate, proxy_ssl_certificate_key;  // what upstreams are shown; empty: nothing
+  Place proxy_ssl_certificate_place, proxy_ssl_certificate_key_place;
   std::shared_ptr<const CacheZone> proxy_cache;  // null: off
   Template proxy_cache_key;                      // default "$scheme$proxy_host$request_uri"
   std::vector<CacheValid> proxy_cache_valid;
@@ -147,6 +149,8 @@ struct Repository {
   std::vector<Route> routes;  // the first whose pattern matches decides
   // Where indexes may send for files, besides the upstream's own host: "files.example.com", "[::1]:8080".
   std::vector<std::string> file_hosts;
+  // Patterns of fnmatch(3), against the path: what matches never changes, though no digest says so.
+  std::vector<std::string> immutable;
   Authorize authorize = Authorize::kNobody;
   std::optional<Credentials> credentials;
   std::optional<CdnRedirect> cdn_redirect;

@@ -72,6 +72,9 @@ constexpr Row kRows[] = {
     {"proxy_ssl_verify", kProxy, 1, 1, false, false, set::proxy_ssl_verify, "proxy_ssl_verify on | off;"},
     {"proxy_ssl_trusted_certificate", kProxy, 1, 1, false, false, set::proxy_ssl_trusted_certificate,
      "proxy_ssl_trusted_certificate FILE;"},
+    {"proxy_ssl_certificate", kProxy, 1, 1, false, false, set::proxy_ssl_certificate, "proxy_ssl_certificate FILE;"},
+    {"proxy_ssl_certificate_key", kProxy, 1, 1, false, false, set::proxy_ssl_certificate_key,
+     "proxy_ssl_certificate_key FILE;"},
     {"proxy_cache_path", kHttp, 2, kMany, false, true, set::proxy_cache_path,
      "proxy_cache_path PATH keys_zone=NAME:SIZE [max_size=SIZE] [min_free=SIZE] [inactive=TIME] "
      "[scrub=off|TIME] [checkpoint=SIZE];"},
@@ -88,6 +91,7 @@ constexpr Row kRows[] = {
     {"repository", kLocation, 1, 1, false, false, set::repository, "repository NAME;"},
     {"format", kRepository, 1, 1, false, false, set::format, "format generic | oci | maven | npm | pypi | apt;"},
     {"file_hosts", kRepository, 1, kMany, false, true, set::file_hosts, "file_hosts HOST[:PORT] ...;"},
+    {"immutable", kRepository, 1, kMany, false, true, set::immutable, "immutable PATTERN ...;"},
     {"prefetch", kRepository, 1, 1, false, false, set::prefetch, "prefetch on | off;"},
     {"authorize", kRepository, 1, 1, false, false, set::authorize, "authorize edge | upstream;"},
     {"proxy_cache_background_update", kRepository, 1, 1, false, false, set::proxy_cache_background_update,

@@ -160,4 +160,12 @@ Failure proxy_ssl_trusted_certificate(Scope& scope, const Directive& directive) 
   return read_file(scope, directive, scope.shared().proxy_ssl_trusted_certificate);
 }
 
+Failure proxy_ssl_certificate(Scope& scope, const Directive& directive) {
+  return read_file(scope, directive, scope.shared().proxy_ssl_certificate);
+}
+
+Failure proxy_ssl_certificate_key(Scope& scope, const Directive& directive) {
+  return read_file(scope, directive, scope.shared().proxy_ssl_certificate_key);
+}
+
 }  // namespace entrepot::config::set

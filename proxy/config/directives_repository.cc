@@ -20,6 +20,7 @@ Failure check_virtual(Scope& scope, const Directive& directive, const Repository
                       : draft.authorize == Authorize::kUpstream     ? "\"authorize upstream\" beside \"members\""
                       : draft.credentials                           ? "\"proxy_credentials\" beside \"members\""
                       : !draft.file_hosts.empty()                   ? "\"file_hosts\" beside \"members\""
+                      : !draft.immutable.empty()                    ? "\"immutable\" beside \"members\""
                       : draft.prefetch                              ? "\"prefetch\" beside \"members\""
                       : draft.background_update ? "\"proxy_cache_background_update\" beside \"members\""
                                                                     : nullptr;
@@ -57,6 +58,12 @@ Failure check_repository(Scope& scope, const Directive& directive, const Reposit
     return scope.draft.error(directive, name,
                              fmt::format("\"cdn_redirect\" in the local repository \"{}\"", name.text),
                              "proxy_pass: clients are sent away for what is stored of an upstream");
+  }
+  if (!draft.immutable.empty() && *draft.format != Format::kGeneric) {
+    return scope.draft.error(directive, name,
+                             fmt::format("\"immutable\" in repository \"{}\" of format {}", name.text,
+                                         resolver::to_string(*draft.format)),
+                             "format generic: the others know by themselves what never changes");
   }
   if (!draft.members.empty() || !draft.routes.empty()) return check_virtual(scope, directive, draft);
   if (local || remote) return std::nullopt;
@@ -138,6 +145,16 @@ Failure route(Scope& scope, const Directive& directive) {
   for (size_t i = 1; i < directive.arguments.size(); ++i)
     route.members.push_back(at(directive, directive.arguments[i]));
   scope.repository->routes.push_back(std::move(route));
+  return std::nullopt;
+}
+
+Failure immutable(Scope& scope, const Directive& directive) {
+  for (const Word& word : directive.arguments) {
+    if (!word.text.starts_with('/') && !word.text.starts_with('*')) {
+      return invalid_value(scope, directive, word, "a pattern of paths: /releases/*, *.rpm");
+    }
+    scope.repository->immutable.push_back(word.text);
+  }
   return std::nullopt;
 }
 

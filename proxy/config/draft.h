@@ -60,7 +60,7 @@ struct SharedDraft {
   std::optional<milliseconds> proxy_connect_timeout, proxy_read_timeout, proxy_assumed_offline;
   std::optional<milliseconds> keepalive_timeout, client_header_timeout, send_timeout;
   std::optional<bool> proxy_ssl_verify;
-  std::optional<FileDraft> proxy_ssl_trusted_certificate;
+  std::optional<FileDraft> proxy_ssl_trusted_certificate, proxy_ssl_certificate, proxy_ssl_certificate_key;
   std::optional<Reference> proxy_cache;  // "off" or a zone's name
   std::optional<Template> proxy_cache_key;
   std::vector<CacheValid> proxy_cache_valid;
@@ -105,7 +105,7 @@ struct RepositoryDraft {
   std::string name;
   Reference where;
   std::optional<Format> format;
-  std::vector<std::string> file_hosts;
+  std::vector<std::string> file_hosts, immutable;
   std::optional<bool> prefetch, background_update;
   Authorize authorize = Authorize::kNobody;
   std::optional<Credentials> credentials;
@@ -193,10 +193,11 @@ Setter root, return_, add_header, access_log, log_format, keepalive_timeout, cli
     send_timeout, types, default_type;
 // directives_proxy.cc
 Setter upstream, upstream_server, keepalive, proxy_pass, proxy_set_header, proxy_connect_timeout,
-    proxy_read_timeout, proxy_assumed_offline, proxy_ssl_verify, proxy_ssl_trusted_certificate;
+    proxy_read_timeout, proxy_assumed_offline, proxy_ssl_verify, proxy_ssl_trusted_certificate,
+    proxy_ssl_certificate, proxy_ssl_certificate_key;
 // directives_repository.cc
 Setter repository, format, file_hosts, prefetch, public_url, authorize, proxy_credentials, members, route,
-    proxy_cache_background_update;
+    proxy_cache_background_update, immutable;
 // directives_cdn.cc
 Setter cdn_redirect;
 // directives_cache.cc

@@ -40,6 +40,8 @@ void inherit(SharedDraft& own, const SharedDraft& from) {
   inherit(own.send_timeout, from.send_timeout);
   inherit(own.proxy_ssl_verify, from.proxy_ssl_verify);
   inherit(own.proxy_ssl_trusted_certificate, from.proxy_ssl_trusted_certificate);
+  inherit(own.proxy_ssl_certificate, from.proxy_ssl_certificate);
+  inherit(own.proxy_ssl_certificate_key, from.proxy_ssl_certificate_key);
   inherit(own.proxy_cache, from.proxy_cache);
   inherit(own.proxy_cache_key, from.proxy_cache_key);
   inherit(own.proxy_cache_valid, from.proxy_cache_valid);
@@ -104,6 +106,14 @@ class Finisher {
       out.proxy_ssl_trusted_certificate = draft.proxy_ssl_trusted_certificate->path;
       out.proxy_ssl_trusted_certificate_place = draft.proxy_ssl_trusted_certificate->place;
     }
+    if (draft.proxy_ssl_certificate) {
+      out.proxy_ssl_certificate = draft.proxy_ssl_certificate->path;
+      out.proxy_ssl_certificate_place = draft.proxy_ssl_certificate->place;
+    }
+    if (draft.proxy_ssl_certificate_key) {
+      out.proxy_ssl_certificate_key = draft.proxy_ssl_certificate_key->path;
+      out.proxy_ssl_certificate_key_place = draft.proxy_ssl_certificate_key->place;
+    }
     out.proxy_cache_key = draft.proxy_cache_key.value_or(default_key_);
     out.proxy_cache_valid = draft.proxy_cache_valid;
     out.slice_bytes = draft.slice_bytes.value_or(out.slice_bytes);
@@ -155,6 +165,7 @@ class Finisher {
     repository->name = draft.name;
     repository->format = *draft.format;
     repository->file_hosts = draft.file_hosts;
+    repository->immutable = draft.immutable;
     repository->authorize = draft.authorize;
     repository->credentials = draft.credentials;
     repository->cdn_redirect = draft.cdn_redirect;

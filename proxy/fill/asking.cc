@@ -39,6 +39,8 @@ bool follow(const Origin& origin, std::string_view location, upstream::UpstreamR
   if (same_host) return true;
   request.unix_socket.clear();
   request.tls_name.clear();
+  request.tls_certificate.clear();
+  request.tls_certificate_key.clear();
   show_nothing_private(request);
   request.only_public = !is_file_host(*origin.repository, *target);
   return true;

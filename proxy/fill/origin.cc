@@ -74,6 +74,10 @@ upstream::UpstreamRequest make_request(const Origin& origin, const config::Upstr
   request.read_timeout = origin.conf->proxy_read_timeout;
   request.tls_verify = origin.conf->proxy_ssl_verify;
   request.tls_trusted_certificate = origin.conf->proxy_ssl_trusted_certificate;
+  if (origin.url.empty()) {  // as of credentials: for the upstream and nobody else
+    request.tls_certificate = origin.conf->proxy_ssl_certificate;
+    request.tls_certificate_key = origin.conf->proxy_ssl_certificate_key;
+  }
   // The name that the certificate must bear: the host that proxy_pass names; in a group of several servers
   // each its own.
   if (origin.url.empty() && origin.pass->upstream->servers.size() == 1)

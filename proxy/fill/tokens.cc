@@ -82,6 +82,10 @@ io::Task<std::string> Tokens::fetch(const Origin& origin, const upstream::Upstre
   if (!target || !registry) co_return std::string();
   const bool own_host = target->host_port() == registry->host_port() && target->https == registry->https;
   request.only_public = !own_host && !is_file_host(*origin.repository, *target);
+  if (own_host) {
+    request.tls_certificate = like.tls_certificate;
+    request.tls_certificate_key = like.tls_certificate_key;
+  }
   const auto& credentials = origin.repository->credentials;
   if (credentials && (target->https || own_host)) set_field(request, credentials->field, credentials->value);
   upstream::Exchange exchange = client_.start(std::move(request));

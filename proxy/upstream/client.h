@@ -45,6 +45,7 @@ struct UpstreamRequest {
   std::chrono::milliseconds read_timeout{60'000};  // between two arrivals; also to the first byte of the head
   bool tls_verify = true;
   std::string tls_trusted_certificate;      // PEM file; empty: the system's
+  std::string tls_certificate, tls_certificate_key;  // PEM files, shown to a server that asks; empty: nothing
   std::string tls_name;                     // SNI and the name verified; empty: the URL's host
   size_t buffer_limit_bytes = 1024 * 1024;  // the transfer pauses while that much waits to be read
   std::string unix_socket;                  // connect there instead; empty: by the URL

@@ -179,6 +179,10 @@ void Transfer::set_tls() {
   curl_easy_setopt(easy_, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   curl_easy_setopt(easy_, CURLOPT_SSL_VERIFYPEER, request_.tls_verify ? 1L : 0L);
   curl_easy_setopt(easy_, CURLOPT_SSL_VERIFYHOST, request_.tls_verify ? 2L : 0L);
+  if (!request_.tls_certificate.empty()) {
+    curl_easy_setopt(easy_, CURLOPT_SSLCERT, request_.tls_certificate.c_str());
+    curl_easy_setopt(easy_, CURLOPT_SSLKEY, request_.tls_certificate_key.c_str());
+  }
   if (request_.tls_trusted_certificate.empty()) return;
   curl_easy_setopt(easy_, CURLOPT_CAINFO, request_.tls_trusted_certificate.c_str());
   curl_easy_setopt(easy_, CURLOPT_CAPATH, nullptr);  // that file's and no others

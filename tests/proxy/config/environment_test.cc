@@ -55,6 +55,22 @@ TEST_F(Environment, TrustedCertificates) {
       testing::HasSubstr(expected));
 }
 
+// What is right of a pair: tests/e2e/client_certificate_test.py.
+TEST_F(Environment, CertificateThatUpstreamsAreShown) {
+  const std::string pair = "proxy_ssl_certificate edge.pem; proxy_ssl_certificate_key edge.key;";
+  const std::string location = "http { server { location / { " + pair + " } } }";
+  EXPECT_THAT(missing(location),
+              testing::HasSubstr("cannot load certificate \"edge.pem\" (2: No such file or directory) in edge.conf:1"));
+  dir_.write("edge.pem", "none");
+  EXPECT_THAT(missing(location), testing::HasSubstr("cannot load certificate key \"edge.key\" (2: No such file"));
+  dir_.write("edge.key", "none");
+  EXPECT_THAT(missing("http { repository r { format generic; root a; " + pair + " } }"),
+              testing::HasSubstr("cannot load certificate \"edge.pem\": no start line in edge.conf:1"));
+  EXPECT_THAT(missing("http { server { location / { proxy_ssl_certificate edge.pem; } } }"),
+              testing::HasSubstr("no \"proxy_ssl_certificate_key\" is defined for certificate \"edge.pem\""));
+  EXPECT_EQ(missing("http { server { proxy_ssl_certificate edge.pem; } }"), "") << "nobody is asked from here";
+}
+
 TEST_F(Environment, CacheDirectoryIsMadeButNotItsParent) {
   EXPECT_EQ(missing("http { proxy_cache_path c keys_zone=a:1m; }"), "");
   EXPECT_EQ(

@@ -331,7 +331,7 @@ TEST_F(GoodForms, UpstreamMayStandAfterItsUse) {
 TEST_F(GoodForms, ProxySettings) {
   const auto server = good_server(
       "proxy_set_header Host $host; proxy_set_header X-A ''; proxy_ssl_verify off; "
-      "proxy_ssl_trusted_certificate ca.pem;");
+      "proxy_ssl_trusted_certificate ca.pem; proxy_ssl_certificate edge.pem; proxy_ssl_certificate_key edge.key;");
   const Shared& shared = server->shared;
   ASSERT_EQ(shared.proxy_set_headers.size(), 2u);
   EXPECT_EQ(shared.proxy_set_headers[0].name, "Host");
@@ -339,6 +339,8 @@ TEST_F(GoodForms, ProxySettings) {
   EXPECT_TRUE(shared.proxy_set_headers[1].value.empty());
   EXPECT_FALSE(shared.proxy_ssl_verify);
   EXPECT_EQ(local(shared.proxy_ssl_trusted_certificate), "ca.pem");
+  EXPECT_EQ(local(shared.proxy_ssl_certificate), "edge.pem");
+  EXPECT_EQ(local(shared.proxy_ssl_certificate_key), "edge.key");
 }
 
 // -- the cache --

@@ -28,7 +28,8 @@ const Shared& repository_of(const Config& config) { return config.repositories.a
 
 constexpr const char* kAll = R"(
     proxy_connect_timeout 1s; proxy_read_timeout 2s; keepalive_timeout 3s; client_header_timeout 4s; send_timeout 5s;
-    proxy_ssl_verify off; proxy_ssl_trusted_certificate /ca.pem; proxy_cache edge; proxy_cache_key $uri;
+    proxy_ssl_verify off; proxy_ssl_trusted_certificate /ca.pem; proxy_ssl_certificate /edge.pem;
+    proxy_ssl_certificate_key /edge.key; proxy_cache edge; proxy_cache_key $uri;
     proxy_cache_valid 200 1m; slice 1m; types { a/b c; } default_type d/e; root /srv;
     add_header a b; access_log /a.log; proxy_set_header a b;)";
 
@@ -40,6 +41,8 @@ void expect_all(const Shared& shared) {
   EXPECT_EQ(shared.send_timeout, 5s);
   EXPECT_FALSE(shared.proxy_ssl_verify);
   EXPECT_EQ(shared.proxy_ssl_trusted_certificate, "/ca.pem");
+  EXPECT_EQ(shared.proxy_ssl_certificate, "/edge.pem");
+  EXPECT_EQ(shared.proxy_ssl_certificate_key, "/edge.key");
   EXPECT_EQ(shared.proxy_cache->name, "edge");
   EXPECT_EQ(shared.proxy_cache_key.source(), "$uri");
   EXPECT_EQ(shared.proxy_cache_valid.size(), 1u);

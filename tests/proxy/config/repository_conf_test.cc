@@ -55,6 +55,25 @@ TEST_F(RepositoryConf, RepositoriesOfAFormat) {
   EXPECT_EQ(images.shared.proxy_assumed_offline, std::chrono::minutes(5));
 }
 
+TEST_F(RepositoryConf, WhatNeverChangesIsSaidByPatterns) {
+  const auto config = good_http(
+      "repository a { format generic; proxy_pass https://a; immutable /releases/* *.rpm; immutable /x; }");
+  EXPECT_EQ(config->repositories.at(0)->immutable, (std::vector<std::string>{"/releases/*", "*.rpm", "/x"}));
+}
+
+TEST_F(RepositoryConf, OnlyOfAGenericRepositoryWithAnUpstreamItIsSaidWhatNeverChanges) {
+  EXPECT_EQ(error_of("http {\n  repository a { format generic; proxy_pass http://b; immutable releases/*; }\n}"),
+            "entrepot: [emerg] invalid value \"releases/*\" in \"immutable\" directive in edge.conf:2\n"
+            "      repository a { format generic; proxy_pass http://b; immutable releases/*; }\n"
+            "                                                                    ^\n"
+            "    expected: a pattern of paths: /releases/*, *.rpm\n");
+  EXPECT_EQ(error_of("http {\n  repository a { format npm; proxy_pass http://b; immutable /x; }\n}"),
+            "entrepot: [emerg] \"immutable\" in repository \"a\" of format npm in edge.conf:2\n"
+            "      repository a { format npm; proxy_pass http://b; immutable /x; }\n"
+            "                 ^\n"
+            "    expected: format generic: the others know by themselves what never changes\n");
+}
+
 TEST_F(RepositoryConf, CredentialsOfARepositoryAreReadFromAFileOfItsOwners) {
   const auto credentials = [this](const std::string& line) {
     ::chmod(dir_.write("key", line).c_str(), 0600);
@@ -101,6 +120,7 @@ TEST_F(RepositoryConf, AVirtualRepositoryOfWhatCannotBeOneIsRefused) {
       {"format pypi; members ours; proxy_pass http://b;",
        "both \"members\" and \"proxy_pass\" in repository \"all\""},
       {"format pypi; members ours; file_hosts b;", "\"file_hosts\" beside \"members\" in repository \"all\""},
+      {"format generic; members ours; immutable *;", "\"immutable\" beside \"members\" in repository \"all\""},
       {"format pypi; route x ours;", "\"route\" without \"members\" in repository \"all\""},
       {"format apt; members ours;", "\"members\" in repository \"all\" of format apt"},
   };
