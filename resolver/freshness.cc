@@ -118,8 +118,6 @@ int64_t stale_while_revalidate(const StoredResponse& response) {
   return control_of(response).stale_while_revalidate.value_or(-1);
 }
 
-bool is_immutable(const StoredResponse& response) { return control_of(response).immutable; }
-
 std::string_view to_string(NotStored reason) noexcept {
   switch (reason) {
     case NotStored::kStorable:

@@ -35,10 +35,6 @@ int64_t stale_while_revalidate(const StoredResponse& response);
 // Does it forbid to be served stale, whatever the conf says? Source: RFC 9111 5.2.2.2, 5.2.2.4, 5.2.2.8.
 bool forbids_stale(const StoredResponse& response);
 
-// While it is fresh, even a client that reloads is answered without validation (RFC 8246). The digest
-// in a URL says the same, but that is the class's business, not the response's.
-bool is_immutable(const StoredResponse& response);
-
 // Why a response is not stored.
 enum class NotStored : uint8_t {
   kStorable,

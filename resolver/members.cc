@@ -8,9 +8,10 @@
 #include "resolver/formats/maven_path.h"
 #include "resolver/formats/npm_packument.h"
 #include "resolver/formats/npm_path.h"
+#include "resolver/formats/oci_manifest.h"
+#include "resolver/formats/oci_path.h"
 #include "resolver/formats/pypi_page.h"
 #include "resolver/formats/pypi_path.h"
-#include "resolver/resolution.h"
 
 namespace entrepot::resolver {
 
@@ -78,8 +79,10 @@ std::string route_pattern(Format format, const std::string& pattern) {
 
 std::string winner_key(Format format, const std::string& path) {
   switch (format) {
-    case Format::kOci:
-      return digest_in_path(path) ? scope_of(format, path) : "";
+    case Format::kOci: {
+      const OciPath oci = parse_oci_path(below_v2(path));
+      return oci.digest ? oci.name : "";
+    }
     case Format::kNpm:
       return parse_npm_path(path).kind == NpmPath::Kind::kTarball ? path : "";
     case Format::kPypi: {
@@ -97,6 +100,18 @@ std::string winner_key(Format format, const std::string& path) {
     default:
       return digest_in_path(path) ? path : "";
   }
+}
+
+std::optional<Wanted> holder_question(Format format, const std::string& path) {
+  if (format != Format::kOci) return std::nullopt;
+  const OciPath oci = parse_oci_path(below_v2(path));
+  if (oci.kind != OciPath::Kind::kReferrers) return std::nullopt;
+  Wanted wanted;
+  wanted.target = "/v2/" + oci.name + "/manifests/" + oci.digest->str();
+  wanted.name = "HEAD " + wanted.target;
+  wanted.accept = kOciManifestTypes;
+  wanted.rule = "oci: the manifest that is referred to";
+  return wanted;
 }
 
 std::optional<Merge> merge_of(Format format, const std::string& path) {

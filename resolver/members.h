@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "resolver/format.h"
+#include "resolver/resolution.h"
 
 namespace entrepot::resolver {
 
@@ -20,9 +20,14 @@ std::string meant_registry(Format format, std::string_view target);
 std::string route_pattern(Format format, const std::string& pattern);
 
 // Of what is named for good: under what the member which had it is remembered, to be asked first ever after.
-// Of an image's blobs the image, of a file and its sidecars the file. Empty: it may change, and once it is no
-// longer fresh the order of the members decides anew.
+// Of an image's blobs, and of what refers to its manifests, the image; of a file and its sidecars the file.
+// Empty: it may change, and once it is no longer fresh the order of the members decides anew.
 std::string winner_key(Format format, const std::string& path);
+
+// Lists of what hangs on a thing say nothing where the thing is not: a registry answers with an empty one for
+// an image that it does not have. What is asked for, by HEAD, to know who has the thing; empty: it is no such
+// list.
+std::optional<Wanted> holder_question(Format format, const std::string& path);
 
 // How the documents of all members become one, where clients need all that they list.
 struct Merge {

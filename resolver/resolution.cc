@@ -114,6 +114,9 @@ Wanted right_question(Format format, const std::string& path, const std::string&
 
 bool varies_by_accept(Format format) noexcept { return row_of(format).varies_by_accept; }
 
+// npm's scopes: "@scope%2fname".
+bool takes_encoded_slashes(Format format) noexcept { return format == Format::kNpm; }
+
 std::string_view to_string(Format format) noexcept { return row_of(format).name; }
 
 std::optional<Format> format_named(std::string_view name) noexcept {

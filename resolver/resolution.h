@@ -31,6 +31,8 @@ struct Question {
   std::string accept;    // the Accept field, its values joined; empty: none
   std::string base;      // where clients find this repository: "https://edge.example.com/npm"
   std::string upstream;  // where its upstream is: "https://registry.npmjs.org"; neither ends in a slash
+  bool head = false;     // only the fields are asked for: what is not stored is not brought in for them
+  bool lasts = false;    // the conf says that this never changes; of a sidecar: that its file does not
   bool edge_decides = false;  // who may have what: no client has to show the upstream anything
 };
 
@@ -83,7 +85,8 @@ struct Fetch {
   Parse parse;
   std::string pinned_as{};  // what a Serve pinned so to the client's connection comes in place of `wanted`
 };
-// The fields that a HEAD brings, fresh or as fresh as can be had. Answered by `Found` without a document.
+// The fields that a HEAD brings, fresh or as fresh as can be had, Content-Length among them. Answered by
+// `Found` without a document.
 struct Probe {
   Wanted wanted;
 };
@@ -108,6 +111,8 @@ struct Serve {
   // What was asked for may be another thing tomorrow, however immutable this one is: a tag, the newest
   // version, an index by its path.
   bool moves = false;
+  // However fresh it is, the next request is resolved anew: what was not stored now may be then.
+  bool each_time = false;
   // The very content that the client is given, or has and is told to keep (304), is pinned to its connection
   // under this heading, in place of what was: requests to come on it are resolved by that. Empty: it is not.
   std::string pinned_as{};
@@ -122,17 +127,21 @@ struct Derive {
   // In place of `make`: the hexadecimal digest of the one source, which may be of any length.
   std::optional<DigestAlgorithm> checksum{};
   std::string_view rule{};
+  std::string before{}, after{};  // what stands around that
 };
 struct Give {
   int status = 200;
   Fields fields;
   std::string body;
   std::string_view rule{};  // empty: that of the document that it was made of
+  std::string detail{};     // of an error: one sentence for the log
+  bool head = false;        // the fields answer a HEAD: Content-Length stands among them where it is known
 };
 struct Refuse {
   int status = 404;
-  std::string error;   // machine-readable: "not-found"
-  std::string detail;  // one sentence that names the rule
+  std::string error;        // machine-readable: "not-found"
+  std::string detail;       // one sentence that says why
+  std::string challenge{};  // the upstream's WWW-Authenticate
 };
 // Not ours to answer: to the upstream and back, unstored.
 struct Pass {
@@ -150,6 +159,7 @@ struct Found {
   std::string_view refused{};  // a document came, and has not the form that is wanted: the Form's word for it
   std::optional<Digest> content_digest{};  // of what a Fetch found
   bool whole = false;  // of a Recall: all bytes of a 200 are stored under that name, and were verified
+  bool fresh = false;  // of a Recall: by its own word what is stored is
 };
 using Input = std::optional<Found>;  // empty: the first call
 
@@ -180,6 +190,10 @@ std::string scope_of(Format format, const std::string& path);
 
 // The target that goes upstream where a request passes unresolved.
 std::string upstream_target(Format format, std::string target);
+
+// May a path of this format have an encoded slash? Elsewhere "%2f" is refused: what is one segment here could
+// be two to the upstream.
+bool takes_encoded_slashes(Format format) noexcept;
 
 // What a client that may have `path` may ask the upstream for, where that has no such path itself: a tarball
 // stands behind its packument, a file behind its project's page. `target`: of the request, to be sent

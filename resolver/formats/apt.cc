@@ -36,8 +36,9 @@ std::string folder_of(std::string_view path) {
 }
 
 // An index by its digest, under one name however it was asked for: those of older generations stay.
-Wanted index_by_digest(const std::string& dist, const std::string& inside, const AptRelease::File& file,
-                       bool by_hash) {
+Wanted index_by_digest(const std::string& dist, const std::string& inside, const AptRelease& release,
+                       const AptRelease::File& file) {
+  const bool by_hash = release.acquire_by_hash;
   const Digest& digest = file.digest;
   const std::string algorithm = digest.algorithm == DigestAlgorithm::kSha512 ? "SHA512" : "SHA256";
   const std::string folder = folder_of(inside);
@@ -47,8 +48,10 @@ Wanted index_by_digest(const std::string& dist, const std::string& inside, const
   wanted.target = target_of(dist, by_hash ? under + "by-hash/" + algorithm + "/" + digest.hex() : inside);
   wanted.cls = Class::kDigest;
   wanted.digest = digest;
-  wanted.digest_source = DigestSource::kSignedMetadata;
-  wanted.rule = "apt: a list, by the Release that vouches for it";
+  // A plain Release is as good as what signs it, which only the client looks at.
+  wanted.digest_source = release.signed_within ? DigestSource::kSignedMetadata : DigestSource::kIndex;
+  wanted.rule = release.signed_within ? "apt: a list, by the InRelease that vouches for it"
+                                      : "apt: a list, by the Release that names it";
   wanted.length_bytes = file.size_bytes;
   if (!by_hash) wanted.vouchers = {join(dist, "InRelease"), join(dist, "Release")};
   return wanted;
@@ -127,7 +130,7 @@ class IndexResolution final : public ReleaseFirst {
     const auto& release = *static_cast<const AptRelease*>(found.document.get());
     const auto* file = release.find(path_.inside);
     if (!file) return as_it_is;
-    Serve serve{index_by_digest(path_.dist, path_.inside, *file, release.acquire_by_hash)};
+    Serve serve{index_by_digest(path_.dist, path_.inside, release, *file)};
     serve.moves = true;
     const std::string folder = folder_of(path_.inside);
     if (has_indexes(release, folder)) serve.note = note_of(path_.dist, folder);
@@ -264,7 +267,7 @@ class PoolResolution final : public Resolution {
     for (const std::string_view name : kIndexNames) {
       const std::string inside = within(place.folder, name);
       if (const auto* file = release->find(inside))
-        indexes_.push_back(index_by_digest(place.dist, inside, *file, release->acquire_by_hash));
+        indexes_.push_back(index_by_digest(place.dist, inside, *release, *file));
     }
     std::reverse(indexes_.begin(), indexes_.end());
   }

@@ -47,10 +47,11 @@ constexpr Form kMetadataForm{fault_of_metadata};
 constexpr Form kChecksumForm{nullptr, 1 << 20};  // there are tools that write them in many ways
 
 // "<hex>", perhaps with a file name behind it, as some tools write.
-Document read_sha1(std::span<const std::byte> bytes, std::string_view) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
-                              std::min<size_t>(bytes.size(), 40));
-  const auto digest = Digest::from_hex(DigestAlgorithm::kSha1, text);
+template <DigestAlgorithm kAlgorithm>
+Document read_checksum(std::span<const std::byte> bytes, std::string_view) {
+  const size_t hex_length = kAlgorithm == DigestAlgorithm::kSha1 ? 40 : 64;
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto digest = Digest::from_hex(kAlgorithm, text.substr(0, hex_length));
   return digest ? std::make_shared<const Digest>(*digest) : nullptr;
 }
 
@@ -80,16 +81,18 @@ class MavenResolution final : public Resolution {
         return follow_token(*input);
       case Asked::kBuild:
         return follow_snapshot(*input);
-      case Asked::kStored:
-        return input->whole ? serve(artifact_wanted()) : ask_checksum();
-      case Asked::kChecksum:
+      case Asked::kStored:  // a HEAD brings no bytes that there were to check
+        return input->whole || question_.head ? serve(artifact_wanted()) : ask_checksum(".sha1");
+      case Asked::kSha1:
+        return is_absent(*input) ? ask_checksum(".sha256") : serve_artifact(*input);
+      case Asked::kSha256:
         return serve_artifact(*input);
     }
     return Pass{};
   }
 
  private:
-  enum class Asked : uint8_t { kNothing, kVersion, kBuild, kStored, kChecksum };
+  enum class Asked : uint8_t { kNothing, kVersion, kBuild, kStored, kSha1, kSha256 };
 
   Step begin() {
     // Matrix parameters ("a-1.0.jar;build=7") ask for what fits them now.
@@ -154,12 +157,17 @@ class MavenResolution final : public Resolution {
     return Recall{target()};
   }
 
-  Step ask_checksum() {
-    asked_ = Asked::kChecksum;
-    Wanted sha1 = by_path(target() + ".sha1", Class::kMutable, "maven: a checksum of the upstream");
-    sha1.name = "upstream " + sha1.name;
-    sha1.form = &kChecksumForm;
-    return Fetch{std::move(sha1), "sha1", read_sha1};
+  static bool is_absent(const Found& found) { return found.status == 404 || found.status == 410; }
+
+  // The SHA-1 first: nearly every repository has that one.
+  Step ask_checksum(std::string_view ending) {
+    const bool sha1 = ending == ".sha1";
+    asked_ = sha1 ? Asked::kSha1 : Asked::kSha256;
+    Wanted wanted = by_path(target().append(ending), Class::kMutable, "maven: a checksum of the upstream");
+    wanted.name = "upstream " + wanted.name;
+    wanted.form = &kChecksumForm;
+    if (sha1) return Fetch{std::move(wanted), "sha1", read_checksum<DigestAlgorithm::kSha1>};
+    return Fetch{std::move(wanted), "sha256", read_checksum<DigestAlgorithm::kSha256>};
   }
 
   // The build that the snapshot stands for now; without one (all builds under one name) the name itself.
@@ -174,13 +182,24 @@ class MavenResolution final : public Resolution {
     return artifact();
   }
 
-  // A checksum that is not there is no checksum; one that cannot be had now is not known to be absent.
+  // A client that may show the upstream something is asked for it, as by the upstream itself.
+  Refuse closed(const Found& found) const {
+    Refuse refusal{403, "upstream-refuses", "the upstream does not let the checksum be read"};
+    if (question_.edge_decides) return refusal;
+    refusal.status = found.status;
+    refusal.challenge = joined(found.fields, "www-authenticate");
+    return refusal;
+  }
+
+  // A checksum that is not there is no checksum; one that cannot be had now, or not by us, is not known to be
+  // absent.
   Step serve_artifact(const Found& found) const {
+    if (found.status == 401 || found.status == 403) return closed(found);
     const bool trouble = found.status == 0 || found.status == 429 || found.status >= 500;
     if (trouble) return *without(found, "the checksum");
     Wanted wanted = artifact_wanted();
-    if (const auto* sha1 = static_cast<const Digest*>(found.document.get())) {
-      wanted.digest = *sha1;
+    if (const auto* checksum = static_cast<const Digest*>(found.document.get())) {
+      wanted.digest = *checksum;
       wanted.digest_source = DigestSource::kSidecar;
     }
     return serve(std::move(wanted));

@@ -15,6 +15,7 @@ Give error(int status, std::string_view code, std::string_view message) {
   give.fields = {{"content-type", "application/json"}, {"cache-control", "no-store"}};
   give.body = "{\"errors\":[{\"code\":\"" + std::string(code) + "\",\"message\":\"" + std::string(message) +
               "\"}]}\n";
+  give.detail = message;
   return give;
 }
 
@@ -48,14 +49,29 @@ std::string_view fault_of_list(std::span<const std::byte> bytes, std::string_vie
 }
 constexpr Form kList{fault_of_list};
 
-Give give_text(const Found& found, const std::string& bytes) {
+Give give_fields(const Found& found) {
   constexpr std::string_view kKept[] = {"content-type", "etag", "oci-filters-applied",
                                         "docker-distribution-api-version"};
   Give give;
   for (const auto kept : kKept) {
     if (const auto value = find(found.fields, kept); !value.empty()) give.fields.emplace_back(kept, value);
   }
+  return give;
+}
+
+Give give_text(const Found& found, const std::string& bytes) {
+  Give give = give_fields(found);
   give.body = bytes;
+  return give;
+}
+
+// To a HEAD, what the registry's own answer to one tells.
+Give give_head(const Found& found) {
+  Give give = give_fields(found);
+  for (const std::string_view told : {"content-length", "docker-content-digest"}) {
+    if (const auto value = find(found.fields, told); !value.empty()) give.fields.emplace_back(told, value);
+  }
+  give.head = true;
   return give;
 }
 
@@ -64,8 +80,10 @@ Give unavailable(const Found& found, std::string_view what) {
   if (found.status == 401 || found.status == 403) return refused(found);
   if (found.status == 404) return error(404, "NAME_UNKNOWN", "the registry has no such " + std::string(what));
   const bool told = found.status != 0 && found.status != 200;
-  return error(told ? found.status : 502, found.status == 429 ? "TOOMANYREQUESTS" : "UNAVAILABLE",
-               "the " + std::string(what) + " cannot be had from the registry, and is not stored");
+  Give give = error(told ? found.status : 502, found.status == 429 ? "TOOMANYREQUESTS" : "UNAVAILABLE",
+                    "the " + std::string(what) + " cannot be had from the registry, and is not stored");
+  if (!found.trouble.empty()) give.detail += ": " + found.trouble;
+  return give;
 }
 
 Wanted by_digest(const std::string& name, std::string_view kind, const Digest& digest) {
@@ -116,11 +134,12 @@ constexpr Form kManifestOfTag{fault_of_tag, kMaxManifestBytes, "bad-manifest", "
 
 class OciResolution final : public Resolution {
  public:
-  OciResolution(OciPath path, std::string accept) : path_(std::move(path)), accept_(std::move(accept)) {}
+  OciResolution(OciPath path, const Question& question)
+      : path_(std::move(path)), accept_(question.accept), head_(question.head) {}
 
   Step advance(const Input& input) override {
     if (input && asked_for_manifest_) return path_.digest ? serve_manifest(*input) : give_manifest(*input);
-    if (path_.kind == OciPath::Kind::kManifestDigest) return ask_for_manifest();
+    if (path_.kind == OciPath::Kind::kManifestDigest) return head_ ? serve_digest() : ask_for_manifest();
     return input ? follow_tag(*input) : ask_for_digest();
   }
 
@@ -140,6 +159,7 @@ class OciResolution final : public Resolution {
 
   Step follow_tag(const Found& found) {
     if (found.status != 200) return without_manifest(found);
+    if (head_) return give_head(found);
     path_.digest = parse_oci_digest(find(found.fields, "docker-content-digest"));
     return ask_for_manifest();
   }
@@ -149,6 +169,9 @@ class OciResolution final : public Resolution {
     if (!path_.digest) return Fetch{tag("GET "), "oci manifest and bytes", keep_manifest};  // an old registry
     return Fetch{manifest(), "oci manifest", read_manifest};
   }
+
+  // Unread: a HEAD of what is not stored is the registry's to answer.
+  Step serve_digest() const { return Serve{manifest(), {{"docker-content-digest", path_.digest->str()}}}; }
 
   Wanted manifest() const {
     Wanted wanted = by_digest(path_.name, "manifests", *path_.digest);
@@ -189,6 +212,7 @@ class OciResolution final : public Resolution {
 
   OciPath path_;
   const std::string accept_;
+  const bool head_;
   bool asked_for_manifest_ = false;
 };
 
@@ -238,8 +262,12 @@ Step list(const Question& question, const std::string& target) {
   wanted.accept = question.accept;
   if (!wanted.accept.empty()) wanted.name += " " + wanted.accept;
   wanted.rule = "oci: a list";
-  wanted.form = &kList;
-  return Fetch{std::move(wanted), "oci list", read_text};
+  if (!question.head) {
+    wanted.form = &kList;
+    return Fetch{std::move(wanted), "oci list", read_text};
+  }
+  wanted.name.insert(0, "HEAD ");
+  return Probe{std::move(wanted)};
 }
 
 }  // namespace
@@ -272,14 +300,15 @@ std::unique_ptr<Resolution> resolve_oci(const Question& question) {
     }
     case OciPath::Kind::kManifestDigest:
     case OciPath::Kind::kManifestTag:
-      return std::make_unique<OciResolution>(std::move(path), question.accept);
+      return std::make_unique<OciResolution>(std::move(path), question);
     case OciPath::Kind::kTags:
     case OciPath::Kind::kCatalog:
     case OciPath::Kind::kReferrers:
       return ask_once(list(question, target), [question, whole](const Found& found) -> Step {
         if (!found.refused.empty()) return Refuse{502, std::string(found.refused), found.trouble};
-        if (found.status != 200 || !found.document) return unavailable(found, "list");
-        Give give = give_text(found, static_cast<const Text*>(found.document.get())->bytes);
+        if (found.status != 200 || (!question.head && !found.document)) return unavailable(found, "list");
+        Give give = question.head ? give_head(found)
+                                  : give_text(found, static_cast<const Text*>(found.document.get())->bytes);
         auto link = link_here(find(found.fields, "link"), question, whole);
         if (!link.empty()) give.fields.emplace_back("link", std::move(link));
         return give;

@@ -111,6 +111,7 @@ Found found_of(const Step& step, const Answer& answer) {
   found.status = answer.status;
   found.fields = answer.fields;
   found.whole = answer.status == 200;
+  found.fresh = find(answer.fields, "etag").empty();
   if (answer.status != 200) return found;
   if (const auto* fetch = std::get_if<Fetch>(&step)) {
     found.document = fetch->parse(bytes_of(answer.document), find(answer.fields, "content-type"));
@@ -138,6 +139,7 @@ void check_members(Format format, const std::string& path, const Question& quest
           "a name is a part of its path");
   meant_registry(format, question.target);
   winner_key(format, path);
+  if (const auto thing = holder_question(format, path)) check_wanted(*thing);
   const auto merge = merge_of(format, path);
   if (!merge || answers.empty()) return;
   std::vector<std::string_view> contents;
@@ -166,6 +168,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   question.base = "https://edge.example/r";
   question.upstream = "https://upstream.example";
   const auto answers = read_answers(rest);
+  walk(*resolver::resolve(*format, question), answers);
+  question.head = question.lasts = true;
   walk(*resolver::resolve(*format, question), answers);
   check_members(*format, question.path, question, answers);
   return 0;

@@ -64,6 +64,11 @@ std::string release(std::initializer_list<const char*> files, bool by_hash = tru
   return text;
 }
 
+std::string signed_within(const std::string& release) {
+  return "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n" + release +
+         "-----BEGIN PGP SIGNATURE-----\n\niQIz\n-----END PGP SIGNATURE-----\n";
+}
+
 std::string packages(const std::string& file) {
   return "Package: x\nFilename: " + file + "\nSHA256: " + kFileHex + "\n";
 }
@@ -121,9 +126,21 @@ TEST(AptResolution, AnIndexIsServedAsTheReleaseNamesIt) {
   asking.document(release({kPackages}));
   EXPECT_EQ(asking.wanted().cls, Class::kDigest);
   EXPECT_EQ(asking.wanted().digest->hex(), kHex);
-  EXPECT_EQ(asking.wanted().digest_source, DigestSource::kSignedMetadata);
+  EXPECT_EQ(asking.wanted().digest_source, DigestSource::kIndex);
   EXPECT_EQ(asking.wanted().target, "/dists/stable/main/binary-amd64/by-hash/SHA256/" + kHex);
   EXPECT_EQ(asking.note(), "dists/stable\nmain/binary-amd64");
+}
+
+// Of a plain Release nobody here knows whether somebody signed it.
+TEST(AptResolution, OnlyWhatAnInReleaseNamesIsBySignedMetadata) {
+  Asking by_in_release("/dists/stable/main/binary-amd64/Packages.gz");
+  by_in_release.document(signed_within(release({kPackages})));
+  EXPECT_EQ(by_in_release.wanted().digest_source, DigestSource::kSignedMetadata);
+  EXPECT_EQ(by_in_release.wanted().rule, "apt: a list, by the InRelease that vouches for it");
+  Asking by_release("/dists/stable/main/binary-amd64/Packages.gz");
+  by_release.status(404).document(release({kPackages}));
+  EXPECT_EQ(by_release.wanted().digest_source, DigestSource::kIndex);
+  EXPECT_EQ(by_release.wanted().rule, "apt: a list, by the Release that names it");
 }
 
 TEST(AptResolution, WithoutByHashAnIndexIsAskedForByItsPathButHeldAgainstTheRelease) {

@@ -151,12 +151,6 @@ TEST(IsFresh, CountsTheAgeThatItCameWith) {
   EXPECT_FALSE(is_fresh(r, kNow + 2));
 }
 
-// RFC 8246.
-TEST(IsImmutable, IsWhatTheDirectiveSays) {
-  EXPECT_TRUE(is_immutable(with_control("max-age=1, immutable")));
-  EXPECT_FALSE(is_immutable(with_control("max-age=1")));
-}
-
 // RFC 9111 3: storing.
 struct StorableCase {
   const char* what;

@@ -104,14 +104,56 @@ TEST(MavenResolution, WhatIsStoredIsServedWithoutAQuestion) {
 }
 
 TEST(MavenResolution, AChecksumThatIsAbsentOrNoneIsNoChecksum) {
-  for (const int status : {404, 410, 403}) {
+  for (const int status : {404, 410}) {
     Asking asking("/org/x/a/1.0/a-1.0.jar");
-    EXPECT_FALSE(asking.stored(false).status(status).serve().wanted.digest) << status;
+    EXPECT_FALSE(asking.stored(false).status(status).status(status).serve().wanted.digest) << status;
   }
   for (const char* text : {"", "<html>none</html>", "aaaa", "zaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
     Asking asking("/org/x/a/1.0/a-1.0.jar");
     EXPECT_FALSE(asking.stored(false).document(text).serve().wanted.digest) << text;
   }
+}
+
+TEST(MavenResolution, WithoutASha1TheSha256IsAskedFor) {
+  Asking asking("/org/x/a/1.0/a-1.0.jar");
+  asking.stored(false).status(404);
+  EXPECT_EQ(asking.fetch().wanted.target, "/org/x/a/1.0/a-1.0.jar.sha256");
+  asking.document(std::string(64, 'c') + "\n");
+  EXPECT_EQ(asking.serve().wanted.digest->str(), "sha256:" + std::string(64, 'c'));
+  EXPECT_EQ(asking.serve().wanted.digest_source, DigestSource::kSidecar);
+}
+
+TEST(MavenResolution, ASha1SettlesIt) {
+  Asking asking("/org/x/a/1.0/a-1.0.jar");
+  EXPECT_EQ(asking.stored(false).document("none").serve().wanted.digest, std::nullopt)
+      << "a broken one is no reason to ask for more";
+}
+
+// A client without credentials is asked for them, as by the upstream itself.
+TEST(MavenResolution, AChecksumThatIsClosedToUsRefusesTheFirstFill) {
+  for (const int status : {401, 403}) {
+    for (const bool sha256 : {false, true}) {
+      Asking asking("/org/x/a/1.0/a-1.0.jar");
+      asking.stored(false);
+      if (sha256) asking.status(404);
+      Found closed;
+      closed.status = status;
+      closed.fields = {{"www-authenticate", "Basic realm=\"x\""}};
+      asking.found(closed);
+      EXPECT_EQ(asking.refuse().status, status);
+      EXPECT_EQ(asking.refuse().challenge, "Basic realm=\"x\"");
+    }
+  }
+}
+
+TEST(MavenResolution, AHeadNeedsNoChecksum) {
+  Question asked = question("/org/x/a/1.0/a-1.0.jar");
+  asked.head = true;
+  const auto resolution = resolve(Format::kMaven, asked);
+  resolution->advance({});
+  Found absent;
+  absent.status = 404;
+  EXPECT_EQ(std::get<Serve>(resolution->advance(absent)).wanted.target, "/org/x/a/1.0/a-1.0.jar");
 }
 
 TEST(MavenResolution, AChecksumThatCannotBeHadNowRefusesTheFirstFill) {

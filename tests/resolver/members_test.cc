@@ -62,10 +62,24 @@ TEST(Members, WhatIsNamedForGoodKeepsItsMember) {
       {Format::kMaven, "/g/a/maven-metadata.xml", ""},
       {Format::kOci, "/v2/app/manifests/sha256:" + kHex, "app"},
       {Format::kOci, "/v2/app/blobs/sha256:" + kHex, "app"},
+      {Format::kOci, "/app/blobs/sha256:" + kHex, "app"},
+      {Format::kOci, "/v2/app/referrers/sha256:" + kHex, "app"},
+      {Format::kOci, "/v2/app/tags/list", ""},
       {Format::kOci, "/v2/app/manifests/latest", ""},
       {Format::kGeneric, "/some/file", ""},
   };
   for (const auto& row : kRows) EXPECT_EQ(winner_key(row.format, row.path), row.key) << row.path;
+}
+
+TEST(Members, WhatRefersToAManifestIsOfWhoHasTheManifest) {
+  for (const std::string root : {"/v2", ""}) {
+    const auto question = holder_question(Format::kOci, root + "/app/referrers/sha256:" + kHex);
+    ASSERT_TRUE(question);
+    EXPECT_EQ(question->target, "/v2/app/manifests/sha256:" + kHex);
+  }
+  EXPECT_FALSE(holder_question(Format::kOci, "/v2/app/manifests/sha256:" + kHex));
+  EXPECT_FALSE(holder_question(Format::kOci, "/v2/app/tags/list"));
+  EXPECT_FALSE(holder_question(Format::kGeneric, "/v2/app/referrers/sha256:" + kHex));
 }
 
 TEST(Members, OnlyListsOfWhatThereIsAreMerged) {

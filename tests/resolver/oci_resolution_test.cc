@@ -213,6 +213,37 @@ TEST(OciResolution, ATagThatCannotBeFollowed) {
   EXPECT_EQ(find(closed.fields, "www-authenticate"), "Bearer realm=\"x\"");
 }
 
+// -- HEAD --
+
+TEST(OciResolution, AHeadOfATagIsAnsweredByTheRegistrysOwn) {
+  Question asked = question("/v2/a/manifests/latest");
+  asked.head = true;
+  const Fields told{{"content-type", kImage}, {"docker-content-digest", kDigest}, {"content-length", "7"}};
+  const Give give = std::get<Give>(last(asked, {answer(200, told)}));
+  EXPECT_TRUE(give.head);
+  for (const auto& [name, value] : told) EXPECT_EQ(find(give.fields, name), value);
+  error(last(asked, {answer(404)}), 404, "MANIFEST_UNKNOWN");
+  error(last(asked, {answer(0)}), 502, "UNAVAILABLE");
+}
+
+TEST(OciResolution, AHeadOfAManifestByDigestReadsNothing) {
+  Question asked = question("/v2/a/manifests/" + kDigest);
+  asked.head = true;
+  const Serve serve = std::get<Serve>(last(asked, {}));
+  EXPECT_EQ(serve.wanted.digest->str(), kDigest);
+  EXPECT_EQ(find(serve.extra, "docker-content-digest"), kDigest);
+}
+
+TEST(OciResolution, AHeadOfAListIsAnsweredByTheRegistrysOwn) {
+  Question asked = question("/v2/a/tags/list");
+  const std::string list = std::get<Fetch>(last(asked, {})).wanted.name;
+  asked.head = true;
+  const Probe probe = std::get<Probe>(last(asked, {}));
+  EXPECT_EQ(probe.wanted.target, "/v2/a/tags/list");
+  EXPECT_NE(probe.wanted.name, list) << "the list itself has that name";
+  EXPECT_EQ(find(std::get<Give>(last(asked, {answer(200, {{"content-length", "9"}})})).fields, "content-length"), "9");
+}
+
 // -- the base, and lists --
 
 TEST(OciResolution, TheBaseIsHereWhateverTheRegistrySays) {

@@ -106,6 +106,12 @@ TEST(Resolution, OtherClassesLeaveCacheControlToTheUpstream) {
   }
 }
 
+TEST(Resolution, OnlyNpmsPathsHaveEncodedSlashes) {
+  for (const Format format : {Format::kGeneric, Format::kOci, Format::kMaven, Format::kPypi, Format::kApt})
+    EXPECT_FALSE(takes_encoded_slashes(format)) << to_string(format);
+  EXPECT_TRUE(takes_encoded_slashes(Format::kNpm));
+}
+
 TEST(Resolution, FormatsAndClassesHaveNames) {
   EXPECT_EQ(to_string(Format::kGeneric), "generic");
   EXPECT_EQ(format_named("generic"), Format::kGeneric);
@@ -116,25 +122,107 @@ TEST(Resolution, FormatsAndClassesHaveNames) {
   EXPECT_EQ(to_string(Class::kPass), "pass");
 }
 
-TEST(GenericResolution, ASidecarIsTheUpstreamsAndMadeHereWhereItHasNone) {
+// -- generic --
+
+TEST(GenericResolution, WhatTheConfSaysNeverChangesIsAVersion) {
   Question question;
-  question.path = question.target = "/a/thing.tar.gz.sha256";
-  for (const int status : {200, 404, 503}) {
-    const auto resolution = resolve(Format::kGeneric, question);
-    Step step = resolution->advance({});
-    EXPECT_EQ(std::get<Fetch>(step).wanted.target, "/a/thing.tar.gz.sha256");
-    Found found;
-    found.status = status;
-    step = resolution->advance(found);
-    if (status != 404) {
-      EXPECT_EQ(std::get<Serve>(step).wanted.target, "/a/thing.tar.gz.sha256");
-      continue;
-    }
-    const Derive& derive = std::get<Derive>(step);
-    EXPECT_EQ(derive.checksum, DigestAlgorithm::kSha256);
-    ASSERT_EQ(derive.sources.size(), 1u);
-    EXPECT_EQ(derive.sources[0].target, "/a/thing.tar.gz");
+  question.lasts = true;
+  question.path = question.target = "/releases/1.0/a.img";
+  const auto wanted = [&question] {
+    Step step = resolve(Format::kGeneric, question)->advance({});
+    return std::get<Serve>(step).wanted;
+  };
+  EXPECT_EQ(wanted().cls, Class::kVersioned);
+  EXPECT_FALSE(wanted().digest);
+  question.path = question.target = "/releases/a.img;build=7";
+  EXPECT_EQ(wanted().cls, Class::kMutable) << "parameters ask for what fits them now";
+  question.path = question.target = "/by-hash/SHA256/" + std::string(64, 'a');
+  EXPECT_EQ(wanted().cls, Class::kDigest);
+}
+
+const std::string kThing = "/a/thing.tar.gz";
+
+// What follows for a sidecar once the file, and then the upstream's own sidecar, were looked for.
+Step sidecar(const Found& file, int status, const std::string& text = "", const std::string& ending = ".sha256") {
+  Question question;
+  question.path = question.target = kThing + ending;
+  const auto resolution = resolve(Format::kGeneric, question);
+  Step step = resolution->advance({});
+  EXPECT_EQ(std::get<Recall>(step).name, kThing);
+  step = resolution->advance(file);
+  const Fetch& fetch = std::get<Fetch>(step);
+  EXPECT_EQ(fetch.wanted.target, kThing + ending);
+  EXPECT_EQ(fetch.wanted.anew, file.whole && !file.fresh) << "as the file would be";
+  Found own;
+  own.status = status;
+  if (status == 200) own.document = fetch.parse(std::as_bytes(std::span(text)), "text/plain");
+  return resolution->advance(own);
+}
+
+Found stored(bool whole, bool fresh) {
+  Found found;
+  found.status = whole ? 200 : 404;
+  found.whole = whole;
+  found.fresh = fresh;
+  return found;
+}
+
+const Derive& made(const Step& step) {
+  const Derive& derive = std::get<Derive>(step);
+  EXPECT_EQ(derive.sources.size(), 1u);
+  EXPECT_EQ(derive.sources.at(0).target, kThing);
+  return derive;
+}
+
+TEST(GenericResolution, ASidecarIsTheUpstreamsAndMadeHereWhereItHasNone) {
+  for (const int status : {200, 503, 403})
+    EXPECT_EQ(std::get<Serve>(sidecar(stored(false, false), status)).wanted.target, kThing + ".sha256");
+  for (const int status : {404, 410}) {
+    const Step step = sidecar(stored(false, false), status);
+    EXPECT_EQ(made(step).checksum, DigestAlgorithm::kSha256);
+    EXPECT_EQ(made(step).before + made(step).after, "");
   }
+}
+
+TEST(GenericResolution, ASidecarOfAFileThatIsServedAsItIsStoredIsMadeOfItInTheUpstreamsWords) {
+  const Found current = stored(true, true);
+  const std::pair<std::string, size_t> kKinds[] = {{".sha256", 64}, {".sha1", 40}, {".md5", 32}, {".sha512", 128}};
+  for (const auto& [ending, length] : kKinds) {
+    const std::string hex(length, 'B');
+    const Step step = sidecar(current, 200, hex + "  thing.tar.gz\n", ending);
+    EXPECT_EQ(made(step).before, "");
+    EXPECT_EQ(made(step).after, "  thing.tar.gz\n");
+    const Step bsd = sidecar(current, 200, "ALG (thing.tar.gz) = " + hex, ending);
+    EXPECT_EQ(made(bsd).before, "ALG (thing.tar.gz) = ");
+  }
+}
+
+TEST(GenericResolution, ASidecarThatIsNotOneDigestIsLeftToTheUpstream) {
+  const std::string hex(64, 'b');
+  for (const std::string& text : {std::string("gone"), hex + "  a\n" + hex + "  b\n", hex + "b", std::string(9999, ' ') + hex})
+    EXPECT_TRUE(std::holds_alternative<Serve>(sidecar(stored(true, true), 200, text))) << text;
+}
+
+TEST(GenericResolution, AFileThatIsStaleLeavesItsSidecarToTheUpstreamWhileThatAnswers) {
+  EXPECT_TRUE(std::holds_alternative<Serve>(sidecar(stored(true, false), 200, std::string(64, 'b'))));
+  for (const int status : {0, 429, 503}) {
+    const Step step = sidecar(stored(true, false), status);
+    EXPECT_EQ(made(step).after, "") << status;
+  }
+}
+
+TEST(GenericResolution, AHeadOfASidecarThatIsTheUpstreamsFetchesNothing) {
+  Question question;
+  question.head = true;
+  question.path = question.target = kThing + ".md5";
+  const auto resolution = resolve(Format::kGeneric, question);
+  resolution->advance({});
+  Step step = resolution->advance(stored(false, false));
+  EXPECT_EQ(std::get<Probe>(step).wanted.target, kThing + ".md5");
+  Found absent;
+  absent.status = 404;
+  step = resolution->advance(absent);
+  EXPECT_EQ(made(step).checksum, DigestAlgorithm::kMd5);
 }
 
 }  // namespace

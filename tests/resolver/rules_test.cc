@@ -69,7 +69,11 @@ void expect(Format format, const std::vector<Case>& cases) {
 
 TEST(Rules, OfGeneric) {
   expect(Format::kGeneric, {{"/x", {}, "generic: a path, fresh for as long as the upstream says"},
-                            {"/by-hash/SHA256/" + kHex, {}, "generic: a path that carries its digest"}});
+                            {"/by-hash/SHA256/" + kHex, {}, "generic: a path that carries its digest"},
+                            {"/x.md5",
+                             {{404, "", {}, false}, {404, "", {}, false}},
+                             "generic: a path, fresh for as long as the upstream says | "
+                             "generic: a sidecar, made here of what it is the digest of"}});
 }
 
 TEST(Rules, OfOci) {
@@ -104,7 +108,9 @@ TEST(Rules, OfMaven) {
           {"/archetype-catalog.xml", {}, other},
           {"/x", {}, other},
           {"/g/a/1/a-1.jar", {stored}, "maven: a release"},
-          {"/g/a/1/a-1.jar", {missing, missing}, "maven: a checksum of the upstream | maven: a release"},
+          {"/g/a/1/a-1.jar",
+           {missing, missing, missing},
+           "maven: a checksum of the upstream | maven: a checksum of the upstream | maven: a release"},
           {"/g/a/[RELEASE]/a-[RELEASE].jar", {versions, stored}, "maven: metadata | maven: a release"},
           {snapshot + "20240101.120000-3.jar", {stored}, "maven: a build of a snapshot"},
           {snapshot + "SNAPSHOT.jar",
@@ -156,7 +162,7 @@ TEST(Rules, OfApt) {
   const Answer notes{200, "", {{"dists/x\nmain/binary-amd64", "used"}}, false};
   const Answer packages{200, "Package: a\nFilename: pool/a_1_amd64.deb\nSHA256: " + kHex + "\n", {}, false};
   const std::string list = "/dists/x/main/binary-amd64/",
-                    by_release = "apt: a list, by the Release that vouches for it";
+                    by_release = "apt: a list, by the Release that names it";
   expect(Format::kApt,
          {{"/dists/x/InRelease", {}, "apt: a Release"},
           {list + "Packages", {release}, "apt: a Release | " + by_release},
