@@ -47,6 +47,7 @@ class EdgeImpl final : public Edge {
                                 documents_,
                                 standing_,
                                 [](std::string line) { log::write(log::Level::kError, line); },
+                                [](std::string line) { log::write(log::Level::kInfo, line); },
                                 kChunkCacheBytes,
                                 client_options(*config)};
     for (uint32_t i = 0; i < workers; ++i) {

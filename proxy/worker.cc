@@ -21,7 +21,8 @@ Worker::Worker(const Shared& shared, std::shared_ptr<serve::Site> site,
                                {}}),
       chunks_(loop_, shared.pool, shared.chunk_cache_bytes),
       handler_({loop_, shared.pool, shared.hashing, asking_, watches_, fills_, chunks_, shared.files,
-                shared.local_digests, shared.documents, shared.standing, handler_counters_, shared.log_error},
+                shared.local_digests, shared.documents, shared.standing, handler_counters_, shared.log_error,
+                shared.log_info},
                std::move(site)),
       server_(http::Server::create(loop_, handler_)) {
   use(std::move(listeners));

@@ -23,7 +23,7 @@ class Worker {
     serve::LocalDigests& local_digests;
     serve::Documents& documents;
     fill::Standing& standing;
-    std::function<void(std::string)> log_error;
+    std::function<void(std::string)> log_error, log_info;
     size_t chunk_cache_bytes;
     upstream::ClientOptions client;
   };

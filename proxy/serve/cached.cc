@@ -113,7 +113,7 @@ io::Task<void> Handler::serve_outcome(http::Stream& stream, std::unique_ptr<Aske
         refuse(stream, asked->place, 502, refused, outcome.trouble);  // the fill has said it in the log, once
         break;
       }
-      refuse_upstream(stream, asked->place, outcome.error, outcome.trouble,
+      refuse_upstream(stream, asked->place, outcome.error, outcome.trouble, asked->wanted.rule,
                       tools_.standing.wait_for(asked->subject, io::Clock::now()));
       break;
   }

@@ -8,6 +8,7 @@ namespace entrepot::serve {
 namespace {
 
 constexpr std::string_view kNoRedirect = "x-entrepot-no-redirect";
+constexpr std::string_view kRule = "cdn_redirect: a link is good by its signature, until its time";
 
 // Empty: it cannot be signed. Our own signature covers the target alone: the CDN takes the base off before it
 // asks us.
@@ -33,12 +34,12 @@ bool Handler::take_link(http::Stream& stream, const Place& place) {
       stream.shorten_target(resolver::unsigned_target(target));
       return true;
     case resolver::LinkVerdict::kExpired:
-      refuse(stream, &place, 403, "expired-link", "this link has run out: ask for the same without it");
+      refuse_input(stream, place, 403, "expired-link", "this link has run out: ask for the same without it", kRule);
       return false;
     case resolver::LinkVerdict::kBad:
       break;
   }
-  refuse(stream, &place, 403, "bad-signature", "the signature is not of this path and query");
+  refuse_input(stream, place, 403, "bad-signature", "the signature is not of this path and query", kRule);
   return false;
 }
 

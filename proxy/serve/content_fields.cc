@@ -24,6 +24,7 @@ void add_checksums(const std::optional<Digest>& digest, resolver::StoredResponse
     if (!known) continue;
     if (known->algorithm == DigestAlgorithm::kSha256) add_unless_told(fields, "x-checksum-sha256", *known);
     if (known->algorithm == DigestAlgorithm::kSha1) add_unless_told(fields, "x-checksum-sha1", *known);
+    if (known->algorithm == DigestAlgorithm::kMd5) add_unless_told(fields, "x-checksum-md5", *known);
   }
 }
 

@@ -60,6 +60,8 @@ MadeOnce made_by(const cache::Fill& fill, std::string_view etag) {
 
 io::Task<void> Handler::serve_derived(http::Stream& stream, std::unique_ptr<Asked> asked,
                                       resolver::Derive derive) {
+  const std::optional<resolver::Give> head = co_await head_of_made(stream, *asked, derive);
+  if (head) co_return serve_given(stream, *asked, *head);
   Sources sources = co_await find_sources(stream, *asked, std::move(derive.sources));
   co_await serve_from(stream, std::move(asked), std::move(sources), std::move(derive));
 }
@@ -71,8 +73,7 @@ io::Task<void> Handler::serve_from(http::Stream& stream, std::unique_ptr<Asked> 
     return blob->length_bytes() > kMaxDocumentBytes;
   });
   if (too_long && !derive.checksum) {
-    tools_.log_error(derive.name + ": " + kTooLong);
-    co_return refuse(stream, asked->place, 502, "index-too-large", kTooLong);
+    co_return refuse_input(stream, *asked->place, 502, "index-too-large", kTooLong, derive.rule);
   }
   Made made{derive.name, derive.made_with, derive.content_type, {}, derive.rule, derive.checksum.has_value()};
   made.make = [derive = std::move(derive)](const Blobs& blobs) { return make_content(derive, blobs); };
@@ -99,7 +100,7 @@ void Handler::refuse_sources(http::Stream& stream, const Asked& asked, const Who
   if (first.status == 401 || first.status == 403)
     return refuse(stream, asked.place, first.status, "upstream-refuses", first.trouble);
   if (!first.refused.empty()) return refuse(stream, asked.place, 502, first.refused, first.trouble);
-  refuse_upstream(stream, asked.place, Error::kBadStatus, first.trouble);
+  refuse_upstream(stream, asked.place, Error::kBadStatus, first.trouble, asked.wanted.rule);
 }
 
 // Made once of these sources, and stored under its name: whoever wants it meanwhile waits for who makes it.
@@ -134,8 +135,7 @@ io::Task<void> Handler::serve_made(http::Stream& stream, std::unique_ptr<Asked> 
   std::shared_ptr<const Making> what = std::move(making);
   Outcome outcome = co_await find_made(*asked, std::move(what), pool);
   if (outcome.kind == Outcome::Kind::kFailed) {
-    tools_.log_error(asked->name.text + ": " + outcome.trouble);
-    co_return refuse(stream, asked->place, 502, "malformed-index", outcome.trouble);
+    co_return refuse_input(stream, *asked->place, 502, "malformed-index", outcome.trouble, asked->wanted.rule);
   }
   asked->settled = outcome.status != CacheStatus::kHit;
   outcome.response->conf_lifetime_seconds = 365 * 86400;

@@ -82,6 +82,9 @@ class Explainer {
     tell_place();
     if (place_.return_) {
       answer("answered here with " + std::to_string(place_.return_->status) + ", as \"return\" says");
+    } else if (place_.repository && path_.has_encoded_slash &&
+               !resolver::takes_encoded_slashes(place_.repository->format)) {
+      answer("refused: " + std::string(kEncodedSlash));
     } else if (!place_.members.empty()) {
       tell_members();
     } else if (!place_.pass && !place_.root.empty()) {
@@ -278,7 +281,7 @@ class Explainer {
   Found read_notes(const std::string& name) {
     const Known known = look(name);
     read("notes", name, known.response.has_value());
-    return recalled(known.stored);
+    return recalled(known.stored, now_);
   }
 
   // -- ends --
@@ -302,6 +305,7 @@ class Explainer {
     out_["digest_source"] = resolver::to_string(wanted.digest_source);
     tell_read();
     out_["stored"] = stored_json(known, wanted, now_);
+    out_["grant"] = grant_json(*place_.cache, place_.space, known, wanted);
     if (known.fill) out_["fill"] = fill_json(*known.fill);
     const size_t servers = tell_asked(wanted);
     if (!barred.empty()) out_["barred"] = barred;

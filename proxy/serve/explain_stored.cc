@@ -78,6 +78,13 @@ std::string fresh_until(const Known& known, const resolver::Wanted& wanted, std:
   return time_text(now + resolver::freshness_lifetime(response) - resolver::current_age(response, now));
 }
 
+Json grant_json(cache::Cache& cache, const std::string& space, const Known& known,
+                const resolver::Wanted& wanted) {
+  std::optional<Digest> digest = known.stored ? known.stored->digest : std::nullopt;
+  if (!digest && wanted.digest && wanted.digest->algorithm == DigestAlgorithm::kSha256) digest = wanted.digest;
+  return digest ? Json(cache.has_grant(space, *digest)) : Json(nullptr);
+}
+
 Json stored_json(const Known& known, const resolver::Wanted& wanted, std::time_t now) {
   if (!known.response) return nullptr;
   const resolver::StoredResponse& response = *known.response;

@@ -29,6 +29,11 @@ std::string time_text(std::time_t time);
 // Until when it is fresh, as above, or "never stale". REQUIRES: known.response.
 std::string fresh_until(const Known& known, const resolver::Wanted& wanted, std::time_t now);
 
+// Did the upstream of this space once confirm these bytes? Without that it is asked for them, though another
+// space has them stored. Null: their SHA-256 is not known.
+nlohmann::ordered_json grant_json(cache::Cache& cache, const std::string& space, const Known& known,
+                                  const resolver::Wanted& wanted);
+
 // Null where nothing is stored.
 nlohmann::ordered_json stored_json(const Known& known, const resolver::Wanted& wanted, std::time_t now);
 nlohmann::ordered_json fill_json(const cache::Fill& fill);

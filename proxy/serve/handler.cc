@@ -15,6 +15,10 @@ constexpr size_t kHotEntries = 200'000;
 constexpr size_t kHotBytes = 256ull << 20;
 constexpr std::time_t kTouchEverySeconds = 60;
 
+constexpr std::string_view kPathRule =
+    "paths: a slash first, no bad percent-encoding, control character or backslash, no \"..\" above the root";
+constexpr std::string_view kSlashRule = "paths: no encoded slash in a repository, but for npm's scopes";
+
 }  // namespace
 
 Handler::Handler(Tools tools, std::shared_ptr<Site> site)
@@ -45,13 +49,17 @@ void Handler::on_request(http::Stream& stream) noexcept {
   const Place& place = site_->find(stream.listener_tag(), lowered_, path ? path->path() : "/");
   stream.place = &place;
   if (!path)
-    return refuse(stream, &place, 400, "malformed", "the request target is not a path that can be resolved");
+    return refuse_input(stream, place, 400, "malformed", "the request target is not a path that can be resolved",
+                        kPathRule);
 
   if (place.return_) return serve_return(stream, place, *path);
   if (request.method == http::Method::kOther) {
     static constexpr http::Field kAllow{"allow", "GET, HEAD"};
     return refuse(stream, &place, 405, "method", "only GET and HEAD are served here", {kAllow});
   }
+  if (path->has_encoded_slash && place.repository &&
+      !resolver::takes_encoded_slashes(place.repository->format))
+    return refuse_input(stream, place, 400, "encoded-slash", kEncodedSlash, kSlashRule);
   if (place.cdn) {
     if (!take_link(stream, place)) return;
     path = parse_request_path(request.target);

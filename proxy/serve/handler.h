@@ -75,6 +75,7 @@ class Handler final : public http::RequestHandler {
     fill::Standing& standing;
     HandlerCounters& counters;
     std::function<void(std::string)> log_error;
+    std::function<void(std::string)> log_info{};  // what clients send that is wrong
   };
   Handler(Tools tools, std::shared_ptr<Site> site);
   ~Handler() override;
@@ -103,6 +104,7 @@ class Handler final : public http::RequestHandler {
     bool for_ourselves = false;  // a document: the whole of it, whatever the client asks of its own answer
     std::time_t at = 0;
     std::time_t fresh_until = std::numeric_limits<std::time_t>::max();  // of what the resolution rests on
+    CacheStatus found_by = CacheStatus::kNone;  // how the resolution had its last document; kNone: it had none
     std::vector<const config::Repository*> siblings;  // of a virtual repository, who else might have it
     std::string subject;                              // see fill::Standing
     bool is_loan = false;                             // asked of another repository than the client's
@@ -237,7 +239,17 @@ class Handler final : public http::RequestHandler {
   io::Task<bool> serve_member(http::Stream& stream, const Asked& whole, std::unique_ptr<Asked> asked,
                               resolver::Step step, std::string note);
   void remember_winner(const Asked& whole, const Asked& asked, const Outcome& outcome, std::string note);
+  io::Task<bool> ask_holder(http::Stream& stream, const Asked& asked, std::vector<const Place*>& members,
+                            resolver::Wanted thing);
+
+  // given.cc
   void serve_given(http::Stream& stream, const Asked& asked, const resolver::Give& give);
+  void refuse_input(http::Stream& stream, const Place& place, int status, std::string_view error,
+                    std::string_view detail, std::string_view rule);
+  void log_bad_input(const http::Stream& stream, int status, std::string_view detail, std::string_view rule);
+  void refuse_step(http::Stream& stream, const Asked& asked, const resolver::Refuse& refusal);
+  io::Task<std::optional<resolver::Give>> head_of_made(http::Stream& stream, Asked& asked,
+                                                       const resolver::Derive& derive);
 
   // cdn_redirect.cc
   bool take_link(http::Stream& stream, const Place& place);
@@ -260,7 +272,7 @@ class Handler final : public http::RequestHandler {
   void relay(http::Stream& stream, const Asked& asked, upstream::Exchange exchange, CacheStatus status);
   fill::Origin origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const;
   void refuse_upstream(http::Stream& stream, const Place* place, Error error, const std::string& trouble,
-                       std::chrono::seconds retry_after = {});
+                       std::string_view rule = {}, std::chrono::seconds retry_after = {});
 
   // files.cc
   io::Task<void> serve_file(http::Stream& stream, std::unique_ptr<Asked> asked);

@@ -173,8 +173,12 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
 
 // A failed upstream: 504 when it was silent for too long, 502 for anything else.
 void Handler::refuse_upstream(http::Stream& stream, const Place* place, Error error,
-                              const std::string& trouble, std::chrono::seconds retry_after) {
-  tools_.log_error(std::string(asked_path(stream.request().target)) + ": upstream: " + trouble);
+                              const std::string& trouble, std::string_view rule,
+                              std::chrono::seconds retry_after) {
+  std::string line(asked_path(stream.request().target));
+  line.append(": upstream: ").append(trouble);
+  if (!rule.empty()) line.append(" (").append(rule).append(")");
+  tools_.log_error(std::move(line));
   const int status = error == Error::kTimeout ? 504 : 502;
   if (retry_after.count() == 0) return refuse(stream, place, status, to_string(error), trouble);
   const std::string_view seconds = stream.keep(std::to_string(retry_after.count()));

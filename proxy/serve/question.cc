@@ -7,9 +7,25 @@
 #include "proxy/config/routing.h"
 #include "proxy/upstream/target.h"
 #include "resolver/digests.h"
+#include "resolver/freshness.h"
 #include "resolver/members.h"
 
 namespace entrepot::serve {
+
+namespace {
+
+// A sidecar is what its file is.
+bool never_changes(const config::Repository& repository, std::string path) {
+  for (const std::string_view sidecar : {".sha256", ".sha1", ".md5", ".sha512"}) {
+    if (path.ends_with(sidecar)) path.resize(path.size() - sidecar.size());
+  }
+  const auto& patterns = repository.immutable;
+  return std::any_of(patterns.begin(), patterns.end(), [&path](const std::string& pattern) {
+    return ::fnmatch(pattern.c_str(), path.c_str(), 0) == 0;
+  });
+}
+
+}  // namespace
 
 resolver::Question question_of(const Place& place, const RequestPath& path, std::string_view target,
                                std::string accept) {
@@ -20,6 +36,7 @@ resolver::Question question_of(const Place& place, const RequestPath& path, std:
   question.base = place.public_url;
   question.upstream = upstream_base(place);
   question.edge_decides = place.authorize == config::Authorize::kEdge;
+  question.lasts = never_changes(*place.repository, question.path);
   return question;
 }
 
@@ -116,12 +133,13 @@ bool is_verified(const std::optional<cache::StoredName>& stored) {
   return stored && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
 }
 
-resolver::Found recalled(const std::optional<cache::StoredName>& stored) {
+resolver::Found recalled(const std::optional<cache::StoredName>& stored, std::time_t now) {
   const auto notes = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
   resolver::Found found;
   found.status = notes ? 200 : 404;
   if (notes) found.fields = notes->fields;
   found.whole = notes && notes->status == 200 && is_verified(stored);
+  found.fresh = notes && resolver::is_fresh(*notes, now);
   return found;
 }
 

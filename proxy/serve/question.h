@@ -14,6 +14,8 @@
 
 namespace entrepot::serve {
 
+inline constexpr std::string_view kEncodedSlash =
+    "the path has an encoded slash, and repositories of this format have none";
 inline constexpr int kMaxSteps = 64;  // of one request: a resolver that asks on and on is a fault of ours
 
 // What the repository of `place` is asked. `target`: of the request. REQUIRES: a repository, not a virtual one.
@@ -58,7 +60,7 @@ std::string_view refusal_of(const resolver::Wanted& wanted, Error why);
 bool is_verified(const std::optional<cache::StoredName>& stored);
 
 // The answer to a Recall of a name of which the index knows this.
-resolver::Found recalled(const std::optional<cache::StoredName>& stored);
+resolver::Found recalled(const std::optional<cache::StoredName>& stored, std::time_t now);
 
 // The entity tag of a document made of these, with that.
 std::string made_from(const std::vector<Digest>& sources, const std::string& made_with);

@@ -36,7 +36,10 @@ io::Task<void> Handler::serve_repository(http::Stream& stream, std::unique_ptr<A
 
 resolver::Question Handler::question_for(const http::Stream& stream, const Asked& asked) {
   const http::Request& request = stream.request();
-  return serve::question_of(*asked.place, asked.path, request.target, joined_accept(request));
+  resolver::Question question =
+      serve::question_of(*asked.place, asked.path, request.target, joined_accept(request));
+  question.head = request.method == http::Method::kHead;
+  return question;
 }
 
 // The step that ends the resolution, with all that it asked for on its way.
@@ -46,8 +49,10 @@ io::Task<resolver::Step> Handler::resolve(http::Stream& stream, Asked& asked, re
   for (int i = 0; i < kMaxSteps; ++i) {
     resolver::Step step = resolution->advance(input);
     if (auto* fetch = std::get_if<resolver::Fetch>(&step)) {
+      asked.wanted.rule = fetch->wanted.rule;  // a refusal that follows says by what
       input = co_await find_document(stream, asked, std::move(*fetch));
     } else if (auto* probe = std::get_if<resolver::Probe>(&step)) {
+      asked.wanted.rule = probe->wanted.rule;
       input = co_await find_fields(stream, asked, std::move(probe->wanted));
     } else if (auto* recall = std::get_if<resolver::Recall>(&step)) {
       input = co_await recall_notes(asked, std::move(recall->name));
@@ -67,8 +72,9 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
   } else if (auto* give = std::get_if<resolver::Give>(&step)) {
     serve_given(stream, *asked, *give);
   } else if (auto* refusal = std::get_if<resolver::Refuse>(&step)) {
-    if (refusal->status >= 500) tools_.log_error(std::string(asked->path.path()) + ": " + refusal->detail);
-    refuse(stream, asked->place, refusal->status, refusal->error, refusal->detail);
+    refuse_step(stream, *asked, *refusal);
+  } else if (!asked->place->pass) {
+    refuse(stream, asked->place, 404, "not-found", "a directory has nothing under this path");
   } else {
     asked->wanted.target = asked->own_target;
     asked->wanted.cls = resolver::Class::kPass;
@@ -80,6 +86,7 @@ io::Task<void> Handler::conclude(http::Stream& stream, std::unique_ptr<Asked> as
 io::Task<void> Handler::begin(http::Stream& stream, Asked& asked, resolver::Serve& serve) {
   asked.extra = std::move(serve.extra);
   asked.moves = serve.moves;
+  if (serve.each_time) asked.fresh_until = std::min(asked.fresh_until, asked.at);
   asked.pinned_as = std::move(serve.pinned_as);
   if (serve.note) co_await take_note(asked, std::move(*serve.note));
   if (asked.place->repository->prefetch && !serve.ahead.empty())
@@ -145,6 +152,7 @@ io::Task<Handler::Whole> Handler::find_whole(http::Stream& stream, Asked& asked,
   Asked own = for_ourselves(asked, std::move(wanted));
   if (own.wanted.anew) own.at = tools_.loop.wall_seconds();
   Outcome outcome = co_await find(stream, own);
+  asked.found_by = outcome.status;
   Whole whole;
   whole.trouble = outcome.trouble;
   if (outcome.kind == Outcome::Kind::kFailed) whole.refused = refusal_of(own.wanted, outcome.error);
@@ -230,6 +238,7 @@ io::Task<resolver::Found> Handler::find_document(http::Stream& stream, Asked& as
   const Pin* pin = asked.pins ? asked.pins->find(asked.place->space, fetch.pinned_as) : nullptr;
   Whole whole;
   if (pin) whole = co_await pinned_whole(*pin);
+  asked.found_by = CacheStatus::kHit;
   const bool too_long = fetch.wanted.length_bytes.value_or(0) > kMaxDocumentBytes;  // as an index says
   if (too_long) whole.trouble = kTooLong;
   if (!whole.blob && !too_long) whole = co_await find_whole(stream, asked, std::move(fetch.wanted));
@@ -267,7 +276,7 @@ io::Task<resolver::Found> Handler::recall_notes(const Asked& asked, std::string 
     return cache->lookup(at);
   };
   const std::optional<cache::StoredName> stored = co_await tools_.pool.run(tools_.loop, std::move(look));
-  co_return recalled(stored);
+  co_return recalled(stored, tools_.loop.wall_seconds());
 }
 
 // A lost note costs a question upstream, no more: two that are taken at once need not both stay.
@@ -291,6 +300,14 @@ io::Task<void> Handler::take_note(const Asked& asked, resolver::Note note) {
 // trouble.
 io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& asked, resolver::Wanted wanted) {
   Asked own = for_ourselves(asked, std::move(wanted));
+  if (!own.place->pass) {
+    const Outcome file = co_await find_file(own);
+    resolver::Found found;
+    found.status = status_of(file);
+    if (file.response) found.fields = file.response->fields;
+    found.trouble = file.trouble;
+    co_return found;
+  }
   const auto cache = asked.place->cache;
   const std::time_t now = tools_.loop.wall_seconds();
   auto look = [cache, name = own.name] { return cache->lookup(name); };
@@ -301,7 +318,9 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
     asked.fresh_until = std::min<std::time_t>(asked.fresh_until, now + std::max<int64_t>(left, 2));
     return resolver::Found{known.status, known.fields, nullptr, {}};
   };
+  asked.found_by = CacheStatus::kHit;
   if (response && resolver::is_fresh(*response, now)) co_return answer_with(*response);
+  asked.found_by = response ? CacheStatus::kExpired : CacheStatus::kMiss;
 
   const fill::Origin origin = origin_of(stream, own, true);
   std::string trouble = "no server of the upstream group is up, or all are assumed offline";
@@ -319,6 +338,8 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
     resolver::StoredResponse fresh;
     fresh.status = status;
     fresh.fields = resolver::store_fields((*head)->fields);
+    if (const auto length = (*head)->field("content-length"); !length.empty())
+      fresh.fields.emplace_back("content-length", length);
     fresh.request_time = now;
     fresh.response_time = tools_.loop.wall_seconds();
     fresh.age_seconds = resolver::age_value((*head)->fields);
@@ -328,25 +349,13 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
       cache->put_response(own.name, fresh.encode(), std::nullopt);
     co_return answer_with(fresh);
   }
-  if (response && response->status == 200) co_return answer_with(*response);
+  if (response && response->status == 200) {
+    asked.found_by = CacheStatus::kStale;
+    co_return answer_with(*response);
+  }
   resolver::Found nothing;
   nothing.trouble = std::move(trouble);
   co_return nothing;
-}
-
-void Handler::serve_given(http::Stream& stream, const Asked& asked, const resolver::Give& give) {
-  fields_.clear();
-  const int status = status_for_client(*asked.place, give.status);
-  for (const auto& [name, value] : give.fields) {
-    if (is_for_client(*asked.place, name)) fields_.push_back({stream.keep(name), stream.keep(value), true});
-  }
-  const std::string_view body = stream.keep(give.body);
-  if (status != 204)
-    fields_.push_back({"content-length", stream.keep(std::to_string(body.size())), true});
-  fields_.push_back({"date", date_text(stream), true});
-  add_configured(stream, *asked.place, status);
-  const http::ResponseHead head{status, fields_, body.size()};
-  stream.respond(head, std::as_bytes(std::span(body.data(), body.size())), nullptr);
 }
 
 }  // namespace entrepot::serve

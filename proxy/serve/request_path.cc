@@ -79,6 +79,7 @@ std::optional<RequestPath> parse_request_path(std::string_view target) {
   auto resolved = resolve(*decoded);
   if (!resolved) return std::nullopt;
   path.normalised = std::move(*resolved);
+  path.has_encoded_slash = path.raw.find("%2f") != path.raw.npos || path.raw.find("%2F") != path.raw.npos;
   return path;
 }
 

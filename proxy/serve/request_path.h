@@ -11,6 +11,7 @@ struct RequestPath {
   std::string_view args;   // after the first '?', without it; data()==nullptr where there is none
   std::string_view raw;    // before it, as sent
   std::string normalised;  // decoded once, "//" merged, "." and ".." resolved; empty where it equals raw
+  bool has_encoded_slash = false;  // "%2f" in raw: a segment of its sender's is two of ours
   std::string_view path() const noexcept { return normalised.empty() ? raw : normalised; }
 };
 

@@ -99,6 +99,10 @@ io::Task<void> Handler::serve_virtual(http::Stream& stream, std::unique_ptr<Aske
   std::string note = winner_note(resolver::winner_key(format, path), stream.request());
   const resolver::Found winner = co_await recall_notes(*asked, note);
   const bool is_known = move_to_front(members, winner.fields, tools_.loop.wall_seconds());
+  if (auto thing = resolver::holder_question(format, path); thing && !is_known) {
+    const bool may_go_on = co_await ask_holder(stream, *asked, members, std::move(*thing));
+    if (!may_go_on) co_return;
+  }
   for (const Place* member : members) asked->siblings.push_back(member->repository);
   resolver::Step absence = resolver::Refuse{404, "not-found", "no member has it"};
   for (const Place* member : members) {
@@ -116,10 +120,37 @@ io::Task<void> Handler::serve_virtual(http::Stream& stream, std::unique_ptr<Aske
   co_await conclude(stream, std::move(asked), std::move(absence));
 }
 
+// The member that has `thing` is asked first for what hangs on it. False: one before it cannot say whether it
+// has it, and the request is answered so.
+io::Task<bool> Handler::ask_holder(http::Stream& stream, const Asked& asked, std::vector<const Place*>& members,
+                                   resolver::Wanted thing) {
+  for (auto member = members.begin(); member != members.end(); ++member) {
+    Asked own = asked;
+    own.place = *member;
+    const resolver::Found found = co_await find_fields(stream, own, thing);
+    if (is_absence(found.status)) continue;
+    if (found.status == 200) {
+      std::rotate(members.begin(), member, member + 1);
+      co_return true;
+    }
+    const std::string trouble =
+        found.status == 0 ? found.trouble : "the upstream answered " + std::to_string(found.status);
+    refuse_upstream(stream, own.place, Error::kBadStatus, "who has it is not known: " + trouble, thing.rule);
+    co_return false;
+  }
+  co_return true;
+}
+
 // False: this member does not have it. `note`: where it is to be remembered that it has; empty: nowhere.
 io::Task<bool> Handler::serve_member(http::Stream& stream, const Asked& whole, std::unique_ptr<Asked> asked,
                                      resolver::Step step, std::string note) {
   if (auto* derive = std::get_if<resolver::Derive>(&step)) {
+    const std::optional<resolver::Give> head = co_await head_of_made(stream, *asked, *derive);
+    if (head && is_absence(head->status)) co_return false;
+    if (head) {
+      serve_given(stream, *asked, *head);
+      co_return true;
+    }
     Sources sources = co_await find_sources(stream, *asked, std::move(derive->sources));
     if (sources.blobs.empty() && is_absence(sources.first.status)) co_return false;
     co_await serve_from(stream, std::move(asked), std::move(sources), std::move(*derive));

@@ -93,7 +93,7 @@ cache::Fill::Check check_of(const resolver::Form& form, std::string_view rule) {
 std::optional<std::string> make_content(const resolver::Derive& derive, const Blobs& sources) {
   if (derive.checksum) {
     const auto digest = hash_whole(*sources.front(), *derive.checksum);
-    return digest ? std::optional(digest->hex()) : std::nullopt;
+    return digest ? std::optional(derive.before + digest->hex() + derive.after) : std::nullopt;
   }
   const auto contents = read_all(sources);
   if (!contents) return std::nullopt;
@@ -105,7 +105,7 @@ std::optional<std::string> make_content(const resolver::Derive& derive, std::str
   if (!derive.checksum) return derive.make(std::span(&source, 1));
   Hasher hasher(*derive.checksum);
   hasher.update(std::as_bytes(std::span(source)));
-  return hasher.finish().hex();
+  return derive.before + hasher.finish().hex() + derive.after;
 }
 
 std::shared_ptr<cache::Blob> store_content(cache::Fill& fill, resolver::StoredResponse response,

@@ -138,6 +138,9 @@ def test_a_link_that_was_tampered_with_is_refused(make_edge, origin, stored):
         assert got.status == 403 and json.loads(got.body)["error"] == "bad-signature", bad
         assert got.fields["cache-control"] == "no-store"
     assert len(origin.requests) == asked
+    edge.wait_log(rf"\[info\] .*{path}: refused with 403: the signature is not of this path and query "
+                  r"\(cdn_redirect: a link is good by its signature, until its time\), client: 127.0.0.1")
+    assert "sig=" not in edge.error_log()
 
 
 def test_a_link_that_has_run_out_is_refused(make_edge, origin):
@@ -146,6 +149,7 @@ def test_a_link_that_has_run_out_is_refused(make_edge, origin):
     store(edge, path)
     got = edge.fetch(signed(path, int(time.time()) - 1))
     assert got.status == 403 and json.loads(got.body)["error"] == "expired-link"
+    edge.wait_log(r"\[info\] .*refused with 403: this link has run out")
     assert edge.fetch(signed(path, int(time.time()) + 100)).sha256 == blob.sha256
     assert len(origin.requests) == 1
 

@@ -346,3 +346,51 @@ def test_cache_status_of_a_plain_location_has_no_detail(edge, origin):
     assert edge.fetch("/thing").fields["cache-status"] == "entrepot; fwd=uri-miss"
     edge.wait_idle()
     assert edge.fetch("/thing").fields["cache-status"] == "entrepot; hit"
+
+
+# -- rights to bytes --
+
+def test_who_has_confirmed_the_bytes_is_told(make_edge, origin):
+    data = os.urandom(1000)
+    path = "/v2/x/blobs/sha256:" + hashlib.sha256(data).hexdigest()
+    origin.add(path, data)
+    http = "".join(f"repository {name} {{ format generic; proxy_pass {origin.url}; }}" for name in ("one", "other"))
+    edge = make_edge("location /one/ { repository one; } location /other/ { repository other; }", http=http).start()
+    assert explain(edge, "/one" + path)["grant"] is False
+    assert explain(edge, "/one/nothing")["grant"] is None
+    assert edge.fetch("/one" + path).body == data
+    edge.wait_idle()
+    assert explain(edge, "/one" + path)["grant"] is True
+    assert explain(edge, "/other" + path)["grant"] is False  # the bytes are here, and not for it
+    text = edge.command("explain", edge.url("/one" + path)).stdout
+    assert re.search(r"^grant +yes$", text, re.M)
+
+
+# -- virtual repositories, and what is refused --
+
+def test_a_virtual_repository_tells_what_each_member_has(make_edge, origin, tmp_path):
+    thing = origin.add("/thing", size=1000)
+    (tmp_path / "srv").mkdir()
+    edge = make_edge("location /all/ { repository all; }", http=f"""
+        repository here {{ format generic; root {tmp_path}/srv; }}
+        repository there {{ format generic; proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}
+        repository never {{ format generic; proxy_pass http://127.0.0.1:9; }}
+        repository all {{ format generic; members here there never; route /thing here there; }}""").start()
+    told = explain(edge, "/all/thing")
+    assert told["repository"]["kind"] == "virtual"
+    assert told["answer"] == ("the first of these members that has it answers; one that cannot be asked ends the search")
+    here, there = told["members"]
+    assert (here["repository"]["name"], there["repository"]["name"]) == ("here", "there")
+    assert here["answer"].startswith("no file is under this path")
+    assert there["stored"] is None and there["asked"] == [origin.url + "/thing"]
+    assert edge.fetch("/all/thing").body == thing.data
+    edge.wait_idle()
+    there = explain(edge, "/all/thing")["members"][1]
+    assert there["answer"] == FROM_DISK and there["stored"]["sha256"] == thing.sha256 and there["grant"] is True
+    assert len(origin.requests) == 1
+
+
+def test_an_encoded_slash_is_told_to_be_refused(things, origin):
+    told = explain(things(), "/a%2fb")
+    assert told["answer"] == "refused: the path has an encoded slash, and repositories of this format have none"
+    assert "name" not in told

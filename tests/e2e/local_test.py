@@ -153,3 +153,23 @@ def test_the_signature_of_a_local_release_is_served_again_and_again(edge_of, srv
     for _ in range(3):
         got = edge.fetch("/files/dists/stable/Release.gpg")
         assert (got.status, got.body) == (200, b"signature")
+
+
+def test_a_tag_of_a_registry_of_files(edge_of, srv):
+    """Nobody can be asked by HEAD where it stands: it is the file."""
+    (srv / "v2/app/manifests").mkdir(parents=True)
+    manifest = b'{"schemaVersion": 2, "config": {"mediaType": "x/y", "size": 1, "digest": "sha256:' + b"a" * 64 + b'"}}'
+    (srv / "v2/app/manifests/latest").write_bytes(manifest)
+    edge = edge_of("oci")
+    assert edge.fetch("/files/v2/").status == 200
+    assert edge.fetch("/files/v2/app/manifests/none").status == 404
+    got = edge.fetch("/files/v2/app/manifests/latest", method="HEAD")
+    assert got.status == 200
+    assert edge.fetch("/files/v2/app/manifests/latest").status == 502  # no media type vouches for it
+
+
+@pytest.mark.parametrize("kind, path", [("npm", "/-/ping"), ("pypi", "/other"), ("oci", "/v2/app/blobs/uploads/")])
+def test_what_would_pass_to_an_upstream_is_not_here(edge_of, kind, path):
+    edge = edge_of(kind)
+    assert edge.fetch("/files" + path).status == 404
+    assert edge.fetch("/files" + path, method="HEAD").status == 404

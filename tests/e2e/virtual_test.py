@@ -313,6 +313,62 @@ def test_fields_that_the_conf_adds_are_those_of_the_repository_that_was_asked(ed
         edge.wait_idle()
 
 
+# -- what hangs on an image --
+
+def add_image(origin, image="app"):
+    """The path of its manifest, and that of what refers to it."""
+    data = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                       "config": {"mediaType": "x/y", "digest": "sha256:" + "c" * 64, "size": 2}, "layers": []}).encode()
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    origin.add(f"/v2/{image}/manifests/{digest}", data,
+               fields={"Content-Type": "application/vnd.oci.image.manifest.v1+json"})
+    return f"/v2/{image}/manifests/{digest}", f"/v2/{image}/referrers/{digest}"
+
+
+def add_referrers(origin, path, *digests):
+    kind = "application/vnd.oci.image.index.v1+json"
+    return origin.add(path, json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": digests}).encode(),
+                      fields={"Content-Type": kind})
+
+
+@pytest.mark.parametrize("pulled", [False, True])
+def test_signatures_are_told_by_the_member_that_has_the_image(edge_of, members, pulled):
+    """A registry has an empty list for each image that it does not have."""
+    manifest, referrers = add_image(members[1])
+    for origin in (members[0], members[2]):
+        add_referrers(origin, referrers)
+    signed = add_referrers(members[1], referrers, {"digest": "sha256:" + "d" * 64, "size": 1})
+    edge = edge_of(kind="oci", member="proxy_cache_valid 404 1h;")
+    if pulled:
+        assert edge.fetch("/all" + manifest).status == 200
+        edge.wait_idle()
+        for origin in members:
+            origin.forget()
+    for _ in range(2):
+        assert edge.fetch("/all" + referrers).body == signed.data
+        edge.wait_idle()
+    questions = [] if pulled else [("HEAD", manifest)]
+    assert [[(r.method, r.target) for r in origin.requests] for origin in members] == [
+        questions, [*questions, ("GET", referrers)], []]
+
+
+def test_what_refers_to_an_image_that_nobody_has_is_told_by_the_first(edge_of, members):
+    _, referrers = add_image(Origin())
+    first = add_referrers(members[0], referrers)
+    add_referrers(members[1], referrers, {"digest": "sha256:" + "d" * 64, "size": 1})
+    assert edge_of(kind="oci").fetch("/all" + referrers).body == first.data
+
+
+def test_signatures_wait_for_a_member_that_cannot_say_whether_it_has_the_image(edge_of, members):
+    _, referrers = add_image(members[1])
+    add_referrers(members[1], referrers)
+    members[0].kill()
+    edge = edge_of(kind="oci")
+    assert edge.fetch("/all" + referrers).status == 502
+    assert members[1].requests == []
+    edge.wait_log("who has it is not known: .*oci: the manifest that is referred to")
+
+
 # -- with a directory among them --
 
 def test_a_directory_is_a_member_like_any_other(make_edge, members, tmp_path):

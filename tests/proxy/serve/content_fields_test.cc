@@ -26,7 +26,7 @@ TEST(ContentFields, ChecksumsAreThoseThatAreKnown) {
   EXPECT_EQ(given(kSha256, kSha256), sha256);
   EXPECT_EQ(given(std::nullopt, kSha1), sha1);
   EXPECT_EQ(given(kSha256, kSha1), (resolver::Fields{sha256[0], sha1[0]}));
-  EXPECT_EQ(given(kSha256, kMd5), sha256);
+  EXPECT_EQ(given(kSha256, kMd5), (resolver::Fields{sha256[0], {"x-checksum-md5", kMd5.hex()}}));
 }
 
 TEST(ContentFields, TheUpstreamsOwnChecksumStands) {

@@ -126,14 +126,24 @@ TEST(Question, WhatIsMadeOfOthersIsNamedByThemInOrder) {
 }
 
 TEST(Question, NotesThatWereNeverTakenAreAbsent) {
-  EXPECT_EQ(recalled({}).status, 404);
+  EXPECT_EQ(recalled({}, 0).status, 404);
   cache::StoredName stored;
   StoredResponse notes;
   notes.fields = {{"key", "value"}};
   stored.metadata = notes.encode();
-  EXPECT_EQ(recalled(stored).status, 200);
-  EXPECT_EQ(recalled(stored).fields, notes.fields);
-  EXPECT_FALSE(recalled(stored).whole);
+  EXPECT_EQ(recalled(stored, 0).status, 200);
+  EXPECT_EQ(recalled(stored, 0).fields, notes.fields);
+  EXPECT_FALSE(recalled(stored, 0).whole);
+}
+
+TEST(Question, WhatIsRecalledIsFreshByItsOwnWord) {
+  cache::StoredName stored;
+  StoredResponse response;
+  response.fields = {{"cache-control", "max-age=10"}};
+  stored.metadata = response.encode();
+  EXPECT_TRUE(recalled(stored, 9).fresh);
+  EXPECT_FALSE(recalled(stored, 10).fresh);
+  EXPECT_FALSE(recalled({}, 0).fresh);
 }
 
 // -- what is told of it --

@@ -36,6 +36,13 @@ TEST(RequestPath, IsDecodedOnceAndResolved) {
   EXPECT_EQ(path_of("/a/..b/...c"), "/a/..b/...c");
 }
 
+TEST(RequestPath, AnEncodedSlashIsNoted) {
+  EXPECT_TRUE(parse_request_path("/a%2fb")->has_encoded_slash);
+  EXPECT_TRUE(parse_request_path("/a%2Fb?c")->has_encoded_slash);
+  for (const char* target : {"/a/b", "/a%252fb", "/a%20b", "/a?b=%2f"})
+    EXPECT_FALSE(parse_request_path(target)->has_encoded_slash) << target;
+}
+
 TEST(RequestPath, WhatCannotBeResolvedIsRefused) {
   for (const char* target : {"", "a", "*", "/..", "/a/../..", "/%2e%2e/x", "/a/%2e%2e/%2e%2e/x", "/%", "/%4",
                              "/%zz", "/a%00b", "/a%0ab", "/a b", "/a\x01", "/a\\b", "/a/..%5c..%5Cb"}) {
