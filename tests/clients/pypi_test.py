@@ -249,11 +249,15 @@ def test_a_replaced_file_is_taken_anew_where_the_page_says_so(make_pypi, origin)
     wheel = index.wheel
     assert edge.fetch(f"/pypi/files/tiny-thing/{wheel.name}").body == wheel.data
     edge.wait_idle()
+    assert edge.metrics()["pins_replaced_total"] == 0
     data, metadata = make_wheel("1.0", size=2000)
     index.add(File(wheel.name, data, metadata))
     origin.resources[wheel.url].etag = '"v2"'
     wait_until(lambda: page_files(edge)[wheel.name]["hashes"]["sha256"] == sha256(data), "the new page")
     pip.download_file("after", index.wheel)
+    edge.wait_metric("pins_replaced_total", lambda value: value == 1)
+    edge.wait_log(rf"\[error\] .*/files/tiny-thing/{wheel.name}: the upstream published other bytes under this version: "
+                  rf"sha256:{sha256(wheel.data)} was pinned, sha256:{sha256(data)} is named now")
 
 
 # -- troubles --
