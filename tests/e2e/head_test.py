@@ -92,14 +92,16 @@ def test_of_a_registrys_list(edge_of, origin):
     assert edge.fetch("/v2/app/tags/list").body == tags.data
 
 
-@pytest.mark.parametrize("kind, path, data", [("npm", "/thing", PACKUMENT),
-                                              ("pypi", "/simple/thing/", b"<html><body></body></html>")])
-def test_of_a_document_that_is_rewritten_promises_nothing_of_the_upstreams_form(edge_of, origin, kind, path, data):
+@pytest.mark.parametrize("kind, path, data, media_type", [
+    ("npm", "/thing", PACKUMENT, "application/json"),
+    ("pypi", "/simple/thing/", b"<html><body></body></html>", "text/html")])
+def test_of_a_document_that_is_rewritten_promises_nothing_of_the_upstreams_form(edge_of, origin, kind, path, data,
+                                                                                media_type):
     """Its length and its validators would be those of what the client is never given."""
-    origin.add(path, data, fields={"Content-Type": "text/html", "Last-Modified": "Wed, 01 May 2024 00:00:00 GMT"})
+    origin.add(path, data, fields={"Content-Type": media_type, "Last-Modified": "Wed, 01 May 2024 00:00:00 GMT"})
     edge = edge_of(kind)
     got = edge.fetch(path, method="HEAD")
-    assert (got.status, got.fields["content-type"], got.fields["vary"]) == (200, "text/html", "accept")
+    assert (got.status, got.fields["content-type"], got.fields["vary"]) == (200, media_type, "accept")
     assert {"content-length", "etag", "last-modified", "repr-digest"}.isdisjoint(got.fields)
     assert asked(origin) == [("HEAD", path)]
     whole = edge.fetch(path)
