@@ -82,6 +82,12 @@ bool DiskFile::is_unlinked() const noexcept {
   return ::fstat(fd_, &status) != 0 || status.st_nlink == 0;
 }
 
+bool DiskFile::stands_at(const std::string& path) const noexcept {
+  struct stat ours, there;
+  return ::fstat(fd_, &ours) == 0 && ::stat(path.c_str(), &there) == 0 && ours.st_dev == there.st_dev &&
+         ours.st_ino == there.st_ino;
+}
+
 Result<void> DiskFile::read(uint64_t offset, std::span<std::byte> out, ReadWait wait) const noexcept {
   if (wait == ReadWait::kDisk || out.empty()) return read_waiting(fd_, offset, out);
   const iovec vector{out.data(), out.size()};

@@ -29,6 +29,9 @@ class DiskFile {
   // No name leads to this file any more: somebody unlinked it.
   bool is_unlinked() const noexcept;
 
+  // `path` leads to this file, and to no other that has taken its place.
+  bool stands_at(const std::string& path) const noexcept;
+
   // Reads exactly out.size() bytes. With kNever it answers kWouldBlock rather than wait for the disk; a file
   // system that cannot say so (no RWF_NOWAIT) is read as it is. kCorrupt: the file ends before. Source:
   // preadv2(2), RWF_NOWAIT.

@@ -108,7 +108,7 @@ bool Store::scrub_file(const std::string& path, const Digest& sha256) {
   if (!scrub_chunks(*file, sha256, sound, chunk)) return false;
   if (!sound && sound.error() == Error::kUnsupported) return true;
   const std::lock_guard records(records_mutex_);
-  if (file->is_unlinked()) return true;
+  if (!file->stands_at(path)) return true;  // evicted, or set aside and fetched again meanwhile
   if (sound) {
     adopt_unknown(sha256, *file);
     return true;

@@ -89,6 +89,23 @@ TEST_F(Scrub, EntersASoundBlobThatNoRecordSpeaksOf) {
   Walk(options_.path).expect_consistent();
 }
 
+TEST_F(Scrub, OfAFileThatWasReplacedWhileItReadItSaysNothingOfTheNewOne) {
+  const std::string body = random_bytes(2 * kMiB, 31);
+  options_.scrub_period = std::chrono::seconds(0);
+  open();
+  ASSERT_TRUE(put("/a", body));
+  flip(file_of(body), body.size() - 1);
+  options_.scrub_period = std::chrono::hours(1);  // 1 MiB a second: time enough
+  open();
+  const auto rotten = blob_of("/a");
+  ASSERT_TRUE(eventually([&] { return store_->stats().scrubbed_bytes > 0; }));  // it has the old one open
+  store_->quarantine(*rotten, Error::kCorrupt, body.size() - 1);
+  ASSERT_TRUE(put("/a", body));
+  ASSERT_TRUE(eventually([&] { return store_->stats().scrub_passes > 0; }));
+  EXPECT_EQ(store_->stats().scrub_rotten, 0u);
+  EXPECT_EQ(bytes_stored("/a"), body);
+}
+
 TEST_F(Scrub, GivesWayToWhoIsInAHurry) {
   open();
   const auto idle_threads = [] {
