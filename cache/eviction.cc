@@ -58,7 +58,12 @@ bool Store::can_have(uint64_t bytes) const noexcept {
 }
 
 Result<void> Store::reserve(uint64_t bytes) noexcept {
-  if (handed_over_ || !health_.writable()) return Error::kPermission;
+  if (handed_over_) {  // a fill that runs goes on as long as the disk takes it
+    if (free_bytes(options_.path) < bytes) return Error::kNoSpace;
+    reserved_.fetch_add(bytes);
+    return {};
+  }
+  if (!health_.writable()) return Error::kPermission;
   if (bytes > options_.max_size_bytes || !can_have(bytes)) return Error::kNoSpace;
   const auto take = [this, bytes] {  // with evictor_mutex_ held
     if (!room_for(bytes)) return false;
@@ -156,6 +161,10 @@ std::optional<Store::Victim> Store::find_victim() {
         blob ? blob_record(*blob) : std::nullopt;  // not what was committed: it may have changed since
     if (!record) continue;
     if (record->state == BlobState::kPartial) {  // one that a fill is working on stays
+      {
+        const std::lock_guard lock(resumed_mutex_);
+        if (is_worked_on(*blob->provisional())) continue;
+      }
       const size_t nul = record->name_key.find('\0');
       if (nul != std::string::npos &&
           fills_.find(record->name_key.substr(0, nul), record->name_key.substr(nul + 1)))

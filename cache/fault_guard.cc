@@ -9,6 +9,7 @@
 #include <csetjmp>
 #include <csignal>
 #include <mutex>
+#include <utility>
 
 namespace entrepot::cache {
 
@@ -78,7 +79,10 @@ CrashNote::CrashNote(std::string path) : path_(std::move(path)) {
   }
 }
 
-CrashNote::~CrashNote() {
+CrashNote::~CrashNote() { end(); }
+
+void CrashNote::end() noexcept {
+  if (std::exchange(ended_, true)) return;
   for (auto& note : g_notes) {
     const char* mine = path_.c_str();
     note.compare_exchange_strong(mine, nullptr);

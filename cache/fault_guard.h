@@ -28,13 +28,15 @@ void leave_guard() noexcept;
 class CrashNote {
  public:
   explicit CrashNote(std::string path);
-  ~CrashNote();  // a clean end: forgets
+  ~CrashNote();  // a clean end
   CrashNote(const CrashNote&) = delete;
   size_t crashes() const noexcept;  // that are noted, since somebody forgot them
   void forget() noexcept;
+  void end() noexcept;  // forgets, and notes no crash any more; once
 
  private:
   const std::string path_;
+  bool ended_ = false;
 };
 
 }  // namespace entrepot::cache

@@ -87,6 +87,8 @@ Fill::~Fill() {
   state_->settle();
 }
 
+const Name& Fill::name() const noexcept { return state_->name; }
+
 FillPhase Fill::phase() const noexcept { return state_->phase.load(std::memory_order_acquire); }
 
 const FillHead& Fill::head() const noexcept { return state_->head; }

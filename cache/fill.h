@@ -162,8 +162,8 @@ class Fill final : public std::enable_shared_from_this<Fill> {
   // stays; then the Fill has failed), kCancelled.
   Result<Digest> finish(const Check& check = nullptr) noexcept;
   // Saves what has arrived (whole chunks) so that a later Fill of the same name goes on from it. May wait for
-  // a disk. Does nothing where a later fill could not combine it (no validator, no expected digest) or it is
-  // in memory.
+  // a disk, and for writes that run. Does nothing where a later fill could not combine it (no validator, no
+  // expected digest), where it is in memory, or withheld. Thread-safe.
   void persist_partial() noexcept;
   void pass(std::string reason) noexcept;
   // `metadata`: of this name's own response; head() has it for the readers who go on with `other`.
@@ -185,9 +185,12 @@ class Fill final : public std::enable_shared_from_this<Fill> {
   // For FillTable.
   void on_settled(std::function<void()> hook);
 
+  const Name& name() const noexcept;
+
  private:
   struct State;  // cache/fill_state.h
   explicit Fill(std::unique_ptr<State> state) noexcept;
+  void save() noexcept;
 
   const std::unique_ptr<State> state_;
 };

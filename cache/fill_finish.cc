@@ -160,10 +160,16 @@ void Fill::State::quarantine() noexcept {
   store.on_event(event);
 }
 
+// Not while finish() is at work: it gives the file another place and another meaning.
 void Fill::persist_partial() noexcept {
+  const State::Inside inside(*state_, true);
+  save();
+}
+
+// REQUIRES: inside.
+void Fill::save() noexcept {
   State& state = *state_;
-  const State::Inside inside(state);
-  if (phase() != FillPhase::kBody) return;
+  if (phase() != FillPhase::kBody || state.head.withheld) return;  // nobody has judged it yet
   const std::lock_guard lock(state.storage_mutex);
   const GrowingBlob& blob = *state.growing;
   const bool combinable = !state.head.validator.empty() || state.head.expected_digest;

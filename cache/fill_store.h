@@ -36,6 +36,8 @@ struct PartialBlob {
 class FillStore {
  public:
   virtual ~FillStore() = default;
+  // False: nothing new is stored any more.
+  virtual bool takes_blobs() const noexcept { return true; }
   // Room for `bytes` more, evicting if need be. Errors: kNoSpace; kPermission (the disk fails, the store is
   // read-only). Every reserve has its release (or its store).
   virtual Result<void> reserve(uint64_t bytes) noexcept = 0;

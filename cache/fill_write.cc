@@ -35,6 +35,7 @@ Result<void> Fill::set_head(FillHead head) {
 }
 
 Result<void> Fill::State::begin_storage(FillHead& new_head) noexcept {
+  if (!store.takes_blobs()) return Error::kPermission;
   if (growing && fits_saved(new_head)) {
     if (!new_head.expected_digest) new_head.expected_digest = resumed.expected_digest;
     hash.set_expected(new_head.expected_digest);
@@ -113,7 +114,7 @@ Result<void> Fill::write(uint64_t offset, std::span<const std::byte> bytes) noex
     if (phase() != FillPhase::kBody) return Error::kCancelled;
   }
   // The one who brought the last byte of it waits for the disk; readers and other transfers go on.
-  if (state.takes_checkpoint()) persist_partial();
+  if (state.takes_checkpoint()) save();
   return {};
 }
 

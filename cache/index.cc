@@ -65,6 +65,7 @@ void Index::end_writing() {
   }
   wake_.notify_one();
   writer_.join();
+  crash_note_.end();  // from here on it may be another's
 }
 
 void Index::start() {

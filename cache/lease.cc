@@ -4,8 +4,9 @@
 //   former   who has handed it over and still serves shares it, so that the new owner leaves alone what the
 //            former one's fills still write
 // Handing over, in steps:
-//   1  Nothing new is begun: fills that ask for room are told to pass, evictor, janitor and scrub end.
-//   2  The fills that run save themselves, where they can be gone on with. They go on for their readers.
+//   1  Nothing new is begun: fills that have no head yet are told to pass, evictor, janitor and scrub end.
+//   2  The fills that run save themselves, where they can be gone on with and take the place of nothing that
+//      is whole. They go on for their readers.
 //   3  The index commits for the last time. It is read from then on, and never changed.
 //   4  `former` is shared, then `lock` given up: whoever has `lock` sees us in `former`.
 // The new owner begins fills anew instead of going on with what was saved, and sweeps nothing of `partial/`,
@@ -32,7 +33,10 @@ int open_lock(const std::string& path) { return ::open(path.c_str(), O_RDWR | O_
 Result<void> Store::take_lease() {
   lock_fd_ = open_lock(options_.path + "/lock");
   former_fd_ = lock_fd_ < 0 ? -1 : open_lock(options_.path + "/former");
-  if (former_fd_ < 0) return errno == EACCES || errno == EROFS ? Error::kPermission : Error::kIo;
+  if (former_fd_ < 0)
+    return errno == EACCES || errno == EROFS ? Error::kPermission
+           : errno == ENOSPC                 ? Error::kNoSpace
+                                             : Error::kIo;
   const auto deadline = std::chrono::steady_clock::now() + options_.lock_wait;
   while (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return Error::kIo;
@@ -53,9 +57,13 @@ bool Store::former_serves() noexcept {
 void Store::hand_over() {
   if (handed_over_.exchange(true)) return;
   end_threads();
-  for (const auto& fill : fills_.all()) fill->persist_partial();
+  for (const auto& fill : fills_.all()) {
+    const auto before = response_record(name_key(fill->name().space, fill->name().text));
+    if (!before || !before->blob.digest() || !blob_record(before->blob)) fill->persist_partial();
+  }
   index_->end_writing();
-  ::flock(former_fd_, LOCK_SH);
+  share_fd_ = open_lock(options_.path + "/former");  // not the one that former_serves() asks with
+  ::flock(share_fd_, LOCK_SH);
   ::flock(lock_fd_, LOCK_UN);
 }
 

@@ -210,6 +210,8 @@ std::string name_key(std::string_view space, std::string_view text) {
   return key;
 }
 
+std::string rest_key(const Digest& sha256) { return "rest" + BlobKey::of(sha256).bytes; }
+
 std::string grant_key(std::string_view space, const Digest& digest) {
   std::string key(space);
   key.push_back('\0');

@@ -59,6 +59,7 @@ std::optional<PartialBlob> partial_blob(
     const std::function<std::optional<std::string>(const std::string& key)>& group);
 
 std::string name_key(std::string_view space, std::string_view text);  // space, NUL, text
+std::string rest_key(const Digest& sha256);  // in kMeta: the partial blob that was kept of a rotten one
 std::string grant_key(std::string_view space, const Digest& digest);
 
 // A stored value: checksum over key and payload, the key itself where it was too long for LMDB, the payload.

@@ -60,6 +60,7 @@ Store::~Store() {
   index_.reset();
   if (lock_fd_ >= 0) ::close(lock_fd_);
   if (former_fd_ >= 0) ::close(former_fd_);
+  if (share_fd_ >= 0) ::close(share_fd_);
 }
 
 void Store::end_threads() {
@@ -176,11 +177,18 @@ Cache::Claim Store::claim(const Name& name, bool resume_partial, std::optional<u
     fill_options.inline_limit_bytes = options_.inline_limit_bytes;
     fill_options.checkpoint_bytes = options_.checkpoint_bytes;
     fill_options.store_owner = weak_from_this().lock();
-    auto partial = resume_partial && !overtaken() ? saved_partial(name) : std::nullopt;
-    if (partial && former_serves()) partial.reset();  // a fill of the former owner may be writing it
-    resumed = partial.has_value();
-    return partial ? Fill::resume(name, *this, fill_options, *partial)
-                   : Fill::create(name, *this, fill_options);
+    if (const auto partial = resume_partial && !overtaken() ? saved_partial(name) : std::nullopt) {
+      const std::lock_guard lock(resumed_mutex_);
+      // Of the former owner one may be writing it, and what is kept of a blob is kept for all its names.
+      resumed = !former_serves() && !is_worked_on(partial->id);
+      if (resumed) {
+        std::erase_if(resumed_, [](const auto& entry) { return entry.second.expired(); });
+        auto fill = Fill::resume(name, *this, fill_options, *partial);
+        resumed_[partial->id] = fill;
+        return fill;
+      }
+    }
+    return Fill::create(name, *this, fill_options);
   };
   auto claimed = fills_.claim(name.space, name.text, make);
   if (claimed.leader && !resumed && overtaken()) {
@@ -188,6 +196,15 @@ Cache::Claim Store::claim(const Name& name, bool resume_partial, std::optional<u
     claimed.leader = false;
   }
   return {std::move(claimed.fill), claimed.leader};
+}
+
+// REQUIRES: resumed_mutex_.
+bool Store::is_worked_on(const ProvisionalId& id) const {
+  const auto found = resumed_.find(id);
+  const auto fill = found == resumed_.end() ? nullptr : found->second.lock();
+  if (!fill) return false;
+  const FillPhase phase = fill->phase();
+  return phase == FillPhase::kHead || phase == FillPhase::kBody || phase == FillPhase::kComplete;
 }
 
 std::optional<PartialBlob> Store::saved_partial(const Name& name) {

@@ -11,6 +11,7 @@
 
 #include <ctime>
 #include <list>
+#include <map>
 #include <set>
 #include <unordered_map>
 
@@ -57,6 +58,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   const CacheOptions& options() const noexcept override { return options_; }
 
   // FillStore
+  bool takes_blobs() const noexcept override { return !handed_over_; }
   Result<void> reserve(uint64_t bytes) noexcept override;
   void release(uint64_t bytes) noexcept override;
   bool write_failed(Error why, uint64_t needed) noexcept override;
@@ -112,6 +114,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   std::optional<ResponseRecord> response_record(const std::string& name_key);
   std::optional<PartialBlob> saved_partial(const Name& name);
   std::optional<ProvisionalId> partial_of(const ResponseRecord& response);
+  bool is_worked_on(const ProvisionalId& id) const;
   void change(std::vector<Index::Change> changes, const Delta& delta);
   Index::Change count(const Delta& delta);
   void write_recency(Index& index);  // rides along with each commit
@@ -178,6 +181,10 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   // agree. Taken before every other mutex; never while a commit is waited for.
   std::mutex records_mutex_;
 
+  // Which fill goes on from which partial blob: one at a time. Taken before records_mutex_.
+  std::mutex resumed_mutex_;
+  std::map<ProvisionalId, std::weak_ptr<Fill>> resumed_;  // GUARDED_BY(resumed_mutex_)
+
   std::mutex open_mutex_;
   struct OpenBlob {
     std::shared_ptr<Blob> held;  // null: only watched
@@ -200,7 +207,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   uint64_t rounds_ = 0;                  // GUARDED_BY(evictor_mutex_)
   std::thread evictor_, janitor_, scrubber_;
   std::atomic<bool> ending_{false}, handed_over_{false}, former_gone_{false};
-  int lock_fd_ = -1, former_fd_ = -1;
+  int lock_fd_ = -1, former_fd_ = -1, share_fd_ = -1;
 };
 
 uint32_t minutes_now() noexcept;

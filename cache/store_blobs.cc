@@ -14,8 +14,6 @@ namespace entrepot::cache {
 
 namespace {
 
-std::string rest_key(const Digest& sha256) { return "rest" + BlobKey::of(sha256).bytes; }
-
 // How many blobs' files stay open for the next reader.
 size_t open_files_limit() {
   static const size_t limit = [] {
@@ -222,9 +220,8 @@ std::optional<ProvisionalId> Store::rest_of(const Digest& sha256) {
   ProvisionalId id;
   if (!payload || payload->size() != id.size()) return std::nullopt;
   std::copy(payload->begin(), payload->end(), id.begin());
-  if (blob_record(BlobKey::of(id))) return id;
-  index_->apply({{Table::kMeta, rest_key(sha256), std::nullopt}});  // it was completed, or evicted
-  return std::nullopt;
+  if (!blob_record(BlobKey::of(id))) return std::nullopt;
+  return id;
 }
 
 // False: nobody knows it any more. REQUIRES: records_mutex_.

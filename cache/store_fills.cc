@@ -117,6 +117,7 @@ void Store::erase_partial_records(const BlobKey& blob, const BlobRecord& record,
       record.length_bytes == kUnknownLength ? 0 : (record.length_bytes + kGroupBytes - 1) / kGroupBytes;
   for (uint64_t n = 0; n < groups; ++n) changes.push_back({Table::kGroups, group_key(id, n), std::nullopt});
   changes.push_back({Table::kBlobs, blob.key(), std::nullopt});
+  if (record.expected_digest) changes.push_back({Table::kMeta, rest_key(*record.expected_digest), std::nullopt});
   const auto pointed = response_record(record.name_key);
   if (pointed && pointed->blob.key() == blob.key())
     changes.push_back({Table::kResponses, record.name_key, std::nullopt});

@@ -33,8 +33,9 @@ uint64_t Store::forget_all(const std::string& space, const std::string& prefix) 
 }
 
 bool Store::remove(const Digest& sha256) {
-  if (!open_blob(sha256)) return false;  // also takes in a file that the index did not know
-  const BlobKey key = BlobKey::of(sha256);
+  // open_blob() also takes in a file that the index did not know.
+  const auto rest = open_blob(sha256) ? std::nullopt : rest_of(sha256);
+  const BlobKey key = rest ? BlobKey::of(*rest) : BlobKey::of(sha256);
   const auto record = blob_record(key);
   return record && evict({{key, *record, record->recency}}) > 0;
 }

@@ -8,6 +8,7 @@ namespace entrepot::cache {
 // Whatever failed, the ballast goes where the disk is full: also the index then cannot commit what eviction
 // erases.
 bool Store::write_failed(Error why, uint64_t needed) noexcept {
+  if (handed_over_) return false;  // the disk is another's to look after
   if (why == Error::kNoSpace) {
     if (ballast_.drop()) on_event("the disk is full: what does not fit is passed until there is room again");
     stats_.disk_full = true;

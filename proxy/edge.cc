@@ -40,8 +40,10 @@ class EdgeImpl final : public Edge {
     if (!error.empty()) return error;
     pool_ = std::make_unique<io::Pool>(std::max<size_t>(4, 2 * workers));
     hashing_ = std::make_unique<io::Pool>(1);
+    reading_ = std::make_unique<io::Pool>(1);
     const Worker::Shared shared{*pool_,
                                 *hashing_,
+                                *reading_,
                                 files_,
                                 local_digests_,
                                 documents_,
@@ -113,6 +115,7 @@ class EdgeImpl final : public Edge {
     controls_.clear();
     for (auto& worker : workers_) worker->stop();
     hashing_.reset();
+    reading_.reset();
     pool_.reset();  // what it still has to write ends first; its news finds no loop any more
     workers_.clear();
     for (auto& [name, cache] : resources_.caches) cache->flush();
@@ -162,7 +165,7 @@ class EdgeImpl final : public Edge {
   serve::LocalDigests local_digests_;
   mutable serve::Documents documents_;  // thread-safe
   fill::Standing standing_;
-  std::unique_ptr<io::Pool> pool_, hashing_;
+  std::unique_ptr<io::Pool> pool_, hashing_, reading_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::atomic<int64_t>> ticks_;  // when each loop last answered
   std::atomic<bool> draining_{false};

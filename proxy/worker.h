@@ -19,6 +19,7 @@ class Worker {
   struct Shared {  // what all workers of an Edge use; outlives them
     io::Pool& pool;
     io::Pool& hashing;
+    io::Pool& reading;
     serve::StaticFiles& files;
     serve::LocalDigests& local_digests;
     serve::Documents& documents;

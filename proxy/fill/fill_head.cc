@@ -360,7 +360,8 @@ io::Task<void> FillTask::ask_length(Source& source) {
   pinned_ = Pinned{validator, judged.length_bytes, response.expected_digest.has_value()};
   source.validator = validator;
   length_ = judged.length_bytes;
-  cache::FillHead fill_head{response.encode(), judged.length_bytes, response.expected_digest, validator};
+  cache::FillHead fill_head{response.encode(), judged.length_bytes, response.expected_digest, validator,
+                            plan_.check && response.status == 200};
   auto job = [fill = plan_.fill, fill_head = std::move(fill_head)] { return fill->set_head(fill_head); };
   Result<void> begun = co_await context_.pool.run(context_.loop, std::move(job));
   if (!begun) no_storage(begun.error(), std::move(exchange));

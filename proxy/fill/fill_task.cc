@@ -74,7 +74,7 @@ io::Task<void> FillTask::run() {
 io::Task<void> FillTask::finish() {
   const Standing::Trial trial(context_.standing, subject_);
   const bool judged = plan_.fill->head().withheld;
-  io::Pool& pool = judged && length_ > kLongDocumentBytes ? context_.hashing : context_.pool;
+  io::Pool& pool = judged && length_ > kLongDocumentBytes ? context_.reading : context_.pool;
   auto job = [fill = plan_.fill, check = judged ? plan_.check : nullptr] { return fill->finish(check); };
   Result<Digest> done = co_await pool.run(context_.loop, std::move(job));
   if (done) {

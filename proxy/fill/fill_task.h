@@ -110,7 +110,7 @@ inline constexpr uint64_t kLongDocumentBytes = 4ull << 20;
 struct FillContext {
   io::Loop& loop;
   io::Pool& pool;
-  io::Pool& hashing;  // one thread, for what takes long
+  io::Pool& reading;  // one thread, for long documents
   Asking& asking;
   FillWatches& watches;
   Standing& standing;

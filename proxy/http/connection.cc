@@ -163,7 +163,7 @@ bool Connection::produce() {
   wire.begin(ssl_, io::Wire::kSmallBurstBytes);
   bool ok = session_->produce(wire);
   if (ok && wire.full()) {
-    wire.extend(io::burst_limit(fd_));
+    wire.extend(io::burst_limit(fd_, sent_));
     ok = session_->produce(wire);
   }
   return wire.finish() && ok;

@@ -132,11 +132,11 @@ void limit_unsent(int fd) noexcept {
   setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentBytes, sizeof(kUnsentBytes));
 }
 
-size_t burst_limit(int fd) noexcept {
+size_t burst_limit(int fd, uint64_t sent_bytes) noexcept {
   int unsent = 0;
   if (ioctl(fd, SIOCOUTQNSD, &unsent) != 0) return Wire::kSmallBurstBytes;
-  const int room = std::max(0, kUnsentBytes - unsent);
-  return std::min(Wire::kBurstBytes, static_cast<size_t>(room) + Wire::kSmallBurstBytes);
+  const auto room = static_cast<uint64_t>(std::max(0, kUnsentBytes - unsent));
+  return Wire::kSmallBurstBytes + std::min(room, Wire::kSmallBurstBytes + sent_bytes / 4);
 }
 
 }  // namespace entrepot::io

@@ -22,12 +22,17 @@
 
 namespace entrepot::io {
 
+// What the kernel holds of a TCP socket's bytes that it could not send yet: beside what is on its way, which
+// the peer's window bounds. Without a limit a peer that does not read costs megabytes.
+inline constexpr int kUnsentBytes = 128 * 1024;
+void limit_unsent(int fd) noexcept;
+
 class Wire {
  public:
   static constexpr size_t kReadBytes = 64 * 1024;
   static constexpr size_t kRecordBytes = 16 * 1024;      // a TLS record's largest payload
   static constexpr size_t kSmallBurstBytes = 32 * 1024;  // what a blocked connection may be left with
-  static constexpr size_t kBurstBytes = 256 * 1024;      // one write; more gains nothing
+  static constexpr size_t kBurstBytes = kSmallBurstBytes + kUnsentBytes;  // one write
 
   Wire();
   Wire(const Wire&) = delete;
@@ -76,13 +81,9 @@ class Wire {
   bool failed_ = false;
 };
 
-// What the kernel holds of a TCP socket's bytes that it could not send yet: beside what is on its way, which
-// the peer's window bounds. Without a limit a peer that does not read costs megabytes.
-inline constexpr int kUnsentBytes = 128 * 1024;
-void limit_unsent(int fd) noexcept;
-
-// How much a connection may pull now: what a socket of limit_unsent() takes for certain, and kSmallBurstBytes
-// more. So a peer that stops reading leaves us with kSmallBurstBytes.
-size_t burst_limit(int fd) noexcept;
+// How much a connection may pull now: what limit_unsent() lets its socket take, and kSmallBurstBytes more. So
+// a peer that stops reading leaves us with kSmallBurstBytes. A connection that has sent little has a socket
+// that takes less: the kernel lets it grow with what is acknowledged.
+size_t burst_limit(int fd, uint64_t sent_bytes) noexcept;
 
 }  // namespace entrepot::io

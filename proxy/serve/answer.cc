@@ -106,7 +106,7 @@ void Handler::send_content(http::Stream& stream, const Content& content, const h
     std::unique_ptr<http::Body> body = std::make_unique<BlobBody>(tools_.chunks, content.watch, begin, end,
                                                                   whole, std::move(demand), nullptr);
     if (content.origin && ContinuedBody::can_continue(content.watch->fill()->head(), begin, end)) {
-      body = std::make_unique<ContinuedBody>(tools_.loop, tools_.pool, tools_.asking, content.origin,
+      body = std::make_unique<ContinuedBody>(tools_.loop, tools_.hashing, tools_.asking, content.origin,
                                              content.watch->fill(), begin, end, std::move(body));
     }
     return stream.respond(head, std::move(body), content.prepared);

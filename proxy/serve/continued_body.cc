@@ -18,11 +18,11 @@ bool ContinuedBody::can_continue(const cache::FillHead& head, uint64_t begin, ui
   return end != cache::kUnknownLength && (!head.validator.empty() || is_held_against_digest(head, begin, end));
 }
 
-ContinuedBody::ContinuedBody(io::Loop& loop, io::Pool& pool, fill::Asking& asking,
+ContinuedBody::ContinuedBody(io::Loop& loop, io::Pool& hashing, fill::Asking& asking,
                              std::shared_ptr<const fill::Origin> origin, std::shared_ptr<cache::Fill> fill,
                              uint64_t begin, uint64_t end, std::unique_ptr<http::Body> followed)
     : loop_(loop),
-      pool_(pool),
+      hashing_(hashing),
       asking_(asking),
       origin_(std::move(origin)),
       fill_(std::move(fill)),
@@ -92,7 +92,7 @@ void ContinuedBody::begin_asking() {
 // What the client has been given. False: it cannot be read again.
 io::Task<bool> ContinuedBody::hash_followed() {
   auto job = [fill = fill_, end = position_] { return fill->hash_prefix(end); };
-  Result<Hasher> hashed = co_await pool_.run(loop_, std::move(job));
+  Result<Hasher> hashed = co_await hashing_.run(loop_, std::move(job));
   if (!hashed) co_return false;
   hasher_ = std::move(*hashed);
   hashed_ = position_;

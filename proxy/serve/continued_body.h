@@ -16,7 +16,7 @@ namespace entrepot::serve {
 class ContinuedBody final : public http::Body {
  public:
   // Bytes [begin, end), of which `followed` gives those that the fill has. REQUIRES: can_continue().
-  ContinuedBody(io::Loop& loop, io::Pool& pool, fill::Asking& asking,
+  ContinuedBody(io::Loop& loop, io::Pool& hashing, fill::Asking& asking,
                 std::shared_ptr<const fill::Origin> origin, std::shared_ptr<cache::Fill> fill, uint64_t begin,
                 uint64_t end, std::unique_ptr<http::Body> followed);
 
@@ -35,7 +35,7 @@ class ContinuedBody final : public http::Body {
   bool hash_passed(std::span<const std::byte> bytes);
 
   io::Loop& loop_;
-  io::Pool& pool_;
+  io::Pool& hashing_;
   fill::Asking& asking_;
   const std::shared_ptr<const fill::Origin> origin_;
   const std::shared_ptr<cache::Fill> fill_;

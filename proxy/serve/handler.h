@@ -64,7 +64,8 @@ class Handler final : public http::RequestHandler {
   struct Tools {
     io::Loop& loop;
     io::Pool& pool;
-    io::Pool& hashing;  // one thread, for what takes long: nobody else waits for it
+    io::Pool& hashing;  // one thread, for bytes of any length
+    io::Pool& reading;  // one thread, for long documents, which take memory of many times their length
     fill::Asking& asking;
     fill::FillWatches& watches;
     fill::FillTasks& fills;

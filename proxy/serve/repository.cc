@@ -231,7 +231,7 @@ io::Task<Handler::Whole> Handler::pinned_whole(const Pin& pin) {
 
 // Where documents of that length are read.
 io::Pool& Handler::pool_for(uint64_t length_bytes) const {
-  return length_bytes > fill::kLongDocumentBytes ? tools_.hashing : tools_.pool;
+  return length_bytes > fill::kLongDocumentBytes ? tools_.reading : tools_.pool;
 }
 
 io::Task<resolver::Found> Handler::find_document(http::Stream& stream, Asked& asked, resolver::Fetch fetch) {

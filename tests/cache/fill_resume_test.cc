@@ -256,5 +256,13 @@ TEST_F(FillResume, FitsIntoAStoreThatHoldsOneSuchBlobOnly) {
   EXPECT_EQ(store_.files, 1);
 }
 
+TEST_F(FillResume, WhatIsWithheldIsNotSaved) {
+  auto withheld = head();
+  withheld.withheld = true;
+  save(withheld);
+  EXPECT_FALSE(store_.partial);
+  EXPECT_EQ(store_.partial_files(), 0u);
+}
+
 }  // namespace
 }  // namespace entrepot::cache

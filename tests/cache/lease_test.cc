@@ -124,6 +124,28 @@ TEST_F(Lease, OnceHandedOverNothingIsStoredOrRemovedAndWhoReadsGoesOn) {
   EXPECT_NE(store_->open_blob(sha256(bytes_of(body_))), nullptr);  // by its footer
 }
 
+TEST_F(Lease, AFillOfUnknownLengthGoesOnForItsReadersToo) {
+  open();
+  const auto fill = store_->claim(name("/chunked")).fill;
+  ASSERT_TRUE(fill->set_head({"metadata", kUnknownLength, std::nullopt, "\"v1\""}));
+  ASSERT_TRUE(fill->write(0, bytes_of(body_)));
+  store_->hand_over();
+  const std::string more = random_bytes(9 * kMiB, 22);
+  ASSERT_TRUE(fill->write(body_.size(), bytes_of(more)));
+  fill->set_length(body_.size() + more.size());
+  ASSERT_TRUE(fill->finish());
+  EXPECT_EQ(read_all(*fill->blob()), body_ + more);
+}
+
+TEST_F(Lease, HandingOverLeavesWhatIsStoredUnderANameThatIsFetchedAnew) {
+  open();
+  ASSERT_TRUE(put("/filling", large_));
+  const auto fill = begin_filling();
+  ASSERT_TRUE(fill);
+  store_->hand_over();
+  EXPECT_EQ(bytes_stored("/filling"), large_);
+}
+
 TEST_F(Lease, AFillThatRunsOnBringsItsBlobInForTheNextOwner) {
   start_former([this] {
     open();

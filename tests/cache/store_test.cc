@@ -410,6 +410,36 @@ TEST_F(StoreTest, OfALargeBlobTheRottenChunkAloneIsFetchedAgain) {
   Walk(options_.path).expect_consistent();
 }
 
+TEST_F(StoreTest, WhatIsKeptOfARottenBlobIsGoneOnWithByOneOfItsNamesAtATime) {
+  const std::string body = random_bytes(5 * kMiB);
+  open();
+  ASSERT_TRUE(put("/a", body) && put("/b", body));
+  store_->quarantine(*blob_of("/a"), Error::kCorrupt, 0, "\"v1\"");
+  auto first = store_->claim(name("/a")), second = store_->claim(name("/b"));
+  EXPECT_EQ(first.fill->next_gap(0)->end, kChunkBytes);
+  EXPECT_EQ(second.fill->next_gap(0)->end, kUnknownLength);  // begins anew
+  first.fill->fail(Error::kReset, "the upstream broke off");
+  const auto third = store_->claim(name("/a"));
+  EXPECT_EQ(third.fill->next_gap(0)->end, kChunkBytes);
+  second.fill->fail(Error::kReset, "the upstream broke off");
+  ASSERT_TRUE(third.fill->set_head(head_of(body)));
+  ASSERT_TRUE(third.fill->write(0, bytes_of(body).first(kChunkBytes)));
+  ASSERT_TRUE(third.fill->finish());
+  EXPECT_EQ(bytes_stored("/b"), body);
+}
+
+TEST_F(StoreTest, WhatIsKeptOfARottenBlobIsRemovedByItsDigest) {
+  const std::string body = random_bytes(5 * kMiB);
+  open();
+  ASSERT_TRUE(put("/a", body));
+  store_->quarantine(*blob_of("/a"), Error::kCorrupt, 0, "\"v1\"");
+  EXPECT_TRUE(store_->remove(sha256(bytes_of(body))));
+  EXPECT_EQ(blob_of("/a"), nullptr);
+  EXPECT_EQ(store_->stats().bytes, 0u);
+  close();
+  Walk(options_.path).expect_consistent();
+}
+
 TEST_F(StoreTest, ARottenChunkThatComesWrongAgainIsNotStored) {
   const std::string body = random_bytes(5 * kMiB);
   open();

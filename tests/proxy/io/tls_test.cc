@@ -202,18 +202,19 @@ TEST(BurstLimit, LeavesLittleOfWhatAPeerThatDoesNotReadIsSent) {
   const int ours = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK);
   limit_unsent(ours);
 
-  EXPECT_EQ(burst_limit(ours), Wire::kSmallBurstBytes + kUnsentBytes);
+  EXPECT_EQ(burst_limit(ours, 0), 2 * Wire::kSmallBurstBytes);
+  EXPECT_EQ(burst_limit(ours, 10 << 20), Wire::kBurstBytes);
   const std::vector<std::byte> bytes(Wire::kBurstBytes);
   ssize_t sent = 0;
   size_t asked = 0, total = 0;
   do {
-    asked = burst_limit(ours);
+    asked = burst_limit(ours, total);
     sent = ::send(ours, bytes.data(), asked, MSG_NOSIGNAL);
     total += sent > 0 ? static_cast<size_t>(sent) : 0;
   } while (sent == static_cast<ssize_t>(asked));
   EXPECT_LE(asked - (sent > 0 ? static_cast<size_t>(sent) : 0), Wire::kSmallBurstBytes);
   EXPECT_LT(total, 512u * 1024);
-  EXPECT_EQ(burst_limit(-1), Wire::kSmallBurstBytes);
+  EXPECT_EQ(burst_limit(-1, 0), Wire::kSmallBurstBytes);
   ::close(ours);
   ::close(peer);
   ::close(listener);
