@@ -20,9 +20,8 @@ LONG = bool(os.environ.get("ENTREPOT_LONG"))
 SECONDS, SAMPLES, THINGS = (3600, 240, 1200) if LONG else (40, 60, 150)
 CLONE_NEWNET = 0x40000000
 # So much may the fitted line rise in the second half: twice to thrice what runs of 40 s without a leak have shown
-# (memory -5.5 to 2.9 MiB, descriptors -4.1 to 7.6: a blob that is read has one, and so has each of a dozen clients that
-# come and go). In the long form that finds a leak of 16 MiB or 32 descriptors an hour; the short one looks at 20 s, and
-# finds what leaks with each request.
+# (memory -5.5 to 2.9 MiB, descriptors -4.1 to 7.6, of a dozen clients that come and go). In the long form that finds a
+# leak of 16 MiB or 32 descriptors an hour; the short one looks at 20 s, and finds what leaks with each request.
 MEMORY_RISES, DESCRIPTORS_RISE = (8 if LONG else 16) * MIB, 16
 INDEX_TIMES = 1.5  # what it may become of what it was when the cache had been full for a while
 
@@ -67,7 +66,17 @@ def sample(edge):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         memory = next(int(line.split()[1]) * KIB for line in file if line.startswith("RssAnon:"))
     index = os.stat(os.path.join(edge.folder, "cache", "index", "data.mdb"))
-    return Sample(time.monotonic(), memory, len(os.listdir(f"/proc/{pid}/fd")), index.st_blocks * 512)
+    return Sample(time.monotonic(), memory, descriptors(pid), index.st_blocks * 512)
+
+
+def descriptors(pid):
+    """But those of blobs that stand in the store: of these there are as many as the cache holds just now."""
+    count = 0
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            place = os.readlink(f"/proc/{pid}/fd/{number}")
+            count += "/blobs/" not in place or place.endswith(" (deleted)")
+    return count
 
 
 class Background:
