@@ -32,7 +32,7 @@ threaded_e2e=(tests/e2e/{collapsing,ranges,broken_upstream,sources,storing,proce
 
 export ASAN_OPTIONS=detect_stack_use_after_return=1:check_initialization_order=1:strict_init_order=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export TSAN_OPTIONS=second_deadlock_stack=1:history_size=4
+export TSAN_OPTIONS=second_deadlock_stack=1:history_size=4:suppressions=$top/tests/sanitizers/tsan.supp
 
 declare -A configured
 
@@ -84,7 +84,8 @@ stage_asan() {
 
 stage_tsan() {
   configure tsan && build tsan entrepot "${threaded[@]}" || return 1
-  cpp_tests tsan --tests-regex "^($(IFS='|'; echo "${threaded[*]}"))\$"
+  # Who leaves a fault's handler by a jump is in it for ever, as this sanitizer sees it.
+  GTEST_FILTER='-FaultGuard.*:*IndexDamage.*' cpp_tests tsan --tests-regex "^($(IFS='|'; echo "${threaded[*]}"))\$"
   e2e_tests tsan e2e "${threaded_e2e[@]}"
 }
 

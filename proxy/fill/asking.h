@@ -22,7 +22,7 @@ namespace entrepot::fill {
 class Asking {
  public:
   Asking(io::Loop& loop, upstream::Client& client, std::function<void(std::string)> log_error)
-      : loop_(loop), client_(client), log_error_(std::move(log_error)), tokens_(loop, client, log_error_) {}
+      : client_(client), log_error_(std::move(log_error)), tokens_(loop, client, log_error_) {}
 
   // The servers of the origin's group in the order in which to try them, but for those that are assumed
   // offline: they gave no answer within the last `proxy_assumed_offline`. `turn` rotates.
@@ -40,7 +40,6 @@ class Asking {
   void note_answer(const Origin& origin, const config::UpstreamServer& server, Result<void> answer);
   void log_refusal(const config::Repository& repository);
 
-  io::Loop& loop_;
   upstream::Client& client_;
   const std::function<void(std::string)> log_error_;
   Tokens tokens_;

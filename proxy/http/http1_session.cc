@@ -109,7 +109,8 @@ void Http1Session::consume_input(size_t n) {
 bool Http1Session::next_request() {
   if (content_pending_ || input_.empty()) return false;
   // RFC 9112 2.2: an empty line before a request line is forgiven, once.
-  if (framer_.length() == 0 && input().starts_with("\r\n")) consume_input(2);
+  if (framer_.length() == 0 && input().starts_with("\r\n") && !std::exchange(forgave_line_, true))
+    consume_input(2);
   switch (framer_.scan(input())) {
     case Http1Framer::Found::kMore:
       return false;
@@ -156,6 +157,7 @@ void Http1Session::on_head(std::string_view text) {
                  requests_ >= connection_.options().keepalive_requests;
   consume_input(framer_.length());
   framer_.reset();
+  forgave_line_ = false;
   if (content_pending_) discard_content();
   current_->announce();
 }

@@ -70,6 +70,7 @@ class Http1Session final : public Session {
   bool chunked_ = false;
   bool ended_by_close_ = false;  // the response's length is told by the connection's end
   bool close_after_ = false;     // the response in hand is the last
+  bool forgave_line_ = false;    // an empty line before the next request
   bool closing_ = false;         // nothing more is read
   bool deaf_ = false;            // what comes is not looked at
   bool broken_ = false;

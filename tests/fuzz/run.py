@@ -3,7 +3,8 @@
 
     run.py BUILD RESULTS [TARGET...]    BUILD: a build folder of the preset fuzz; all targets where none is named
         --seconds N    of new inputs for each target: 8 unless told; 600 with ENTREPOT_LONG=1
-        --seed N       of the first target, the others count on from it: by the clock unless told
+        --seed N       of the first target, the others count on from it: 1, in the long form by the clock
+        --runs N       inputs at most: 1000, in the long form as many as the time is for
 
 An input that breaks a property, crashes, leaks, or takes over two seconds or the memory allowed is kept as
 RESULTS/fuzz-TARGET-HASH. RESULTS/fuzz.xml is JUnit's; what was found to lead further stays in BUILD/corpus.
@@ -73,9 +74,9 @@ class Target:
             return f"{self.corpus} is empty"
         return self.run("-runs=0", self.corpus)[1]
 
-    def with_new_inputs(self, seconds, seed):
+    def with_new_inputs(self, seconds, runs, seed):
         dictionary = os.path.join(HERE, "dictionaries", f"{self.name}.dict")
-        arguments = [f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={MAX_BYTES.get(self.name, 65536)}",
+        arguments = [f"-max_total_time={seconds}", f"-runs={runs}", f"-seed={seed}", f"-max_len={MAX_BYTES.get(self.name, 65536)}",
                      "-print_final_stats=1", self.found, self.corpus]
         if os.path.exists(dictionary):
             arguments.insert(0, f"-dict={dictionary}")
@@ -93,8 +94,11 @@ def main():
     parser.add_argument("build")
     parser.add_argument("results")
     parser.add_argument("targets", nargs="*")
-    parser.add_argument("--seconds", type=int, default=600 if os.environ.get("ENTREPOT_LONG") == "1" else 8)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
+    long = os.environ.get("ENTREPOT_LONG") == "1"
+    parser.add_argument("--seconds", type=int, default=600 if long else 8)
+    # The short form does the same each time: what it finds is what a change has brought.
+    parser.add_argument("--seed", type=int, default=int(time.time()) if long else 1)
+    parser.add_argument("--runs", type=int, default=-1 if long else 1000)
     options = parser.parse_intermixed_args()
     options.build, options.results = os.path.abspath(options.build), os.path.abspath(options.results)
     known = sorted(os.path.basename(path)[:-8] for path in glob.glob(f"{HERE}/*_fuzz.cc"))
@@ -111,7 +115,7 @@ def main():
     def both(numbered):
         number, name = numbered
         target = Target(name, options)
-        return target, target.over_corpus(), target.with_new_inputs(options.seconds, options.seed + number)
+        return target, target.over_corpus(), target.with_new_inputs(options.seconds, options.runs, options.seed + number)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for target, old, new in pool.map(both, enumerate(options.targets or known)):

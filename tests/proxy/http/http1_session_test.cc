@@ -359,6 +359,12 @@ TEST(Http1, AnEmptyLineBeforeARequestIsForgivenOnce) {
   Client twice(server);
   twice.send("\r\n\r\n" + std::string(kLast));
   EXPECT_THAT(twice.receive_all(), StartsWith("HTTP/1.1 400 "));
+  Client in_pieces(server);  // found by http1_fuzz: each was forgiven that came alone
+  in_pieces.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\n");
+  (void)in_pieces.receive_until("hello");
+  in_pieces.send("\r\n");
+  in_pieces.send("\r\n" + std::string(kLast));
+  EXPECT_THAT(in_pieces.receive_all(), StartsWith("HTTP/1.1 400 "));
 }
 
 TEST(Http1, AFieldWithALineEndIsNotSent) {
