@@ -140,7 +140,8 @@ TEST_F(Scrub, LeavesThePageCacheAsItWas) {
   ASSERT_GT(hot, large_.size() / 4096);
   if (cold_before > 8) return;  // a tmpfs: its pages are the file
   EXPECT_TRUE(pass_ends());
-  EXPECT_LE(resident_pages(cold_file), 64u);  // the footer's surroundings, the chunk in hand
+  // The footer's surroundings, the chunk in hand; more where the kernel reads ahead just now.
+  EXPECT_TRUE(eventually([&] { return resident_pages(cold_file) <= 64; }));
   // A kernel that reclaims now and then may be the one that dropped them, once.
   EXPECT_TRUE(eventually([&] {
     return bytes_stored("/hot") == large_ && pass_ends() && resident_pages(hot_file) >= large_.size() / 4096;
