@@ -57,3 +57,12 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("versions")
     for file, told in sorted(found.items()):
         terminalreporter.write_line(f"{file}: {told}")
+
+
+@pytest.fixture
+def edge_of(make_edge, origin):
+    """edge_of(format, text): one whose only location is a repository of `origin`; one worker."""
+    def make(kind, text="proxy_cache_valid 200 1h;"):
+        return make_edge("location / { repository things; }", workers=1,
+                         http=f"repository things {{ format {kind}; proxy_pass {origin.url}; {text} }}").start()
+    return make

@@ -36,7 +36,7 @@ resolver::Question question_of(const Place& place, const RequestPath& path, std:
   question.base = place.public_url;
   question.upstream = upstream_base(place);
   question.edge_decides = place.authorize == config::Authorize::kEdge;
-  question.lasts = never_changes(*place.repository, question.path);
+  question.lasts = !place.repository->immutable.empty() && never_changes(*place.repository, question.path);
   return question;
 }
 

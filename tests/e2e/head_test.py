@@ -12,14 +12,6 @@ DIGEST = "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
 PACKUMENT = json.dumps({"name": "thing", "versions": {}}).encode()
 
 
-@pytest.fixture
-def edge_of(make_edge, origin):
-    def make(kind, text="proxy_cache_valid 200 1h;"):
-        return make_edge("location / { repository things; }", workers=1,
-                         http=f"repository things {{ format {kind}; proxy_pass {origin.url}; {text} }}").start()
-    return make
-
-
 def asked(origin):
     return [(r.method, r.target) for r in origin.requests]
 
