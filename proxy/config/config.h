@@ -2,6 +2,7 @@
 // whole at reload.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -19,6 +20,8 @@ namespace entrepot::config {
 
 using std::chrono::milliseconds;
 
+class Pattern;  // pattern.h: a regular expression
+
 // Where the conf says something, for errors that are found after it was read. line 0: it does not say it.
 struct Place {
   std::string file;
@@ -29,17 +32,32 @@ struct Place {
 struct Listen {
   std::string address;  // "127.0.0.1:8443", "[::]:443", "unix:/run/edge.sock": canonical, as nginx prints it
   bool ssl = false, http2 = false, default_server = false;
+  bool proxy_protocol = false;  // each connection begins with a PROXY header, v1 or v2
   int backlog = 511;
+};
+
+// A set of addresses: "10.0.0.0/8", "2001:db8::/32", "192.0.2.1", "unix:".
+struct Cidr {
+  std::array<uint8_t, 16> address{};  // an IPv4 address stands in its mapped form
+  uint8_t prefix_bits = 128;          // of the 128
+  bool is_unix = false;
 };
 
 struct UpstreamServer {
   std::string address;  // "host:port" or "unix:/path". The port always stands: 80 where none is written
   bool backup = false, down = false;
+  uint32_t weight = 1;
+  uint32_t max_fails = 1;  // within fail_timeout, until it is left out for as long; 0: never
+  std::chrono::seconds fail_timeout{10};
+  uint32_t max_conns = 0;  // requests at a time; 0: no limit
 };
+enum class Balance : uint8_t { kRoundRobin, kLeastConn, kIpHash, kHash, kHashConsistent, kRandom, kRandomTwo };
 struct Upstream {
   std::string name;
   std::vector<UpstreamServer> servers;
   uint32_t keepalive = 64;
+  Balance balance = Balance::kRoundRobin;
+  Template hash_key;  // of kHash and kHashConsistent
 };
 
 // Where requests of a location or repository go: proxy_pass.
@@ -86,8 +104,82 @@ struct AccessLog {
   std::shared_ptr<const LogFormat> format;
 };
 
+// What of an upstream's failing has the next server tried (proxy_next_upstream), or something stale served
+// (proxy_cache_use_stale): a set of these.
+enum Failing : uint32_t {
+  kFailingError = 1u << 0,  // no connection, or one that broke before the head came
+  kFailingTimeout = 1u << 1,
+  kFailingInvalidHeader = 1u << 2,
+  kFailingUpdating = 1u << 3,  // only of use_stale
+  kFailing500 = 1u << 4,
+  kFailing502 = 1u << 5,
+  kFailing503 = 1u << 6,
+  kFailing504 = 1u << 7,
+  kFailing403 = 1u << 8,
+  kFailing404 = 1u << 9,
+  kFailing429 = 1u << 10,
+  kFailingNonIdempotent = 1u << 11,  // only of next_upstream: POST, LOCK and PATCH, too
+};
+
+// error_page 404 =200 /empty.gif; error_page 502 @fallback; error_page 403 http://example.com/
+struct ErrorPage {
+  std::vector<int> statuses;
+  std::optional<int> answer;  // "=200"; 0: "=", as the page itself answers; none: the status stays
+  Template target;            // a path, "@name" or a URL (answered as a redirect: 302 where `answer` tells none)
+};
+
+// proxy_redirect FROM TO: a Location or Refresh that begins with FROM begins with TO.
+struct ProxyRedirect {
+  Template from, to;
+  std::shared_ptr<const Pattern> pattern;  // "~..." in place of `from`
+};
+
+// A lifetime for what says nothing of its own, by its Last-Modified (RFC 9111 4.2.2).
+struct Heuristic {
+  uint32_t percent = 0;  // of the time since; 0: off
+  std::chrono::seconds max{24 * 3600};
+};
+
 // The directives that server, location and repository inherit from one another.
 struct Shared {
+  // What clients send.
+  uint64_t client_max_body_size_bytes = 1ull << 20;  // 0: no limit
+  milliseconds client_body_timeout{60'000};          // between two arrivals
+  std::vector<Cidr> real_ip_from;                    // who is believed what real_ip_header says
+  std::string real_ip_header = "x-real-ip";          // lower case; "proxy_protocol": what that said
+  bool real_ip_recursive = false;
+
+  // What goes to an upstream, and to which.
+  std::string proxy_method;                 // in place of the client's; empty: the client's
+  std::optional<Template> proxy_set_body;   // in place of the client's
+  bool proxy_pass_request_headers = true, proxy_pass_request_body = true;
+  milliseconds proxy_send_timeout{60'000};  // between two parts of a body that are taken
+  uint32_t proxy_next_upstream = kFailingError | kFailingTimeout;  // of Failing
+  uint32_t proxy_next_upstream_tries = 0;            // 0: as many as there are servers
+  milliseconds proxy_next_upstream_timeout{0};       // 0: none
+  bool proxy_ssl_server_name = true;                 // SNI
+  std::optional<Template> proxy_ssl_name;
+
+  // What of its answer comes to the client, and how.
+  std::vector<std::string> proxy_hide_headers, proxy_pass_headers;  // lower case
+  std::vector<ProxyRedirect> proxy_redirects;  // empty: none; `default` is spelt out when the conf is read
+  std::vector<std::string> proxy_ignore_headers;  // lower case: not looked at, still passed on
+  bool proxy_intercept_errors = false;
+  std::vector<ErrorPage> error_pages;
+  bool recursive_error_pages = false;
+
+  // What is stored, and for how long.
+  std::vector<Template> proxy_cache_bypass, proxy_no_cache;  // any that is neither empty nor "0"
+  bool proxy_cache_post = false;                             // proxy_cache_methods; GET and HEAD always are
+  uint32_t proxy_cache_min_uses = 1;
+  bool proxy_cache_revalidate = true;   // with the validators of what is stored
+  bool proxy_cache_background_update = false;
+  uint32_t proxy_cache_use_stale = 0;   // of Failing
+  bool proxy_cache_convert_head = true;
+  std::vector<std::string> cache_control_targets{"cdn-cache-control"};  // RFC 9213: lower case, the first counts most
+  bool surrogate_control = false;       // Surrogate-Control counts before all of them
+  Heuristic heuristic;
+
   std::string root;                    // empty: no files are served
   std::vector<AddHeader> add_headers;  // inherited only where the level below has none, as in nginx
   std::vector<AccessLog> access_logs;  // empty: off, which is also the default
@@ -165,9 +257,13 @@ struct Return {
 };
 
 struct Location {
-  enum class Match : uint8_t { kPrefix, kPrefixStrong /* ^~ */, kExact };
+  enum class Match : uint8_t { kPrefix, kPrefixStrong /* ^~ */, kExact, kRegex /* ~ ~* */, kNamed /* @ */ };
   Match match = Match::kPrefix;
-  std::string path;
+  std::string path;  // as written: a path, an expression, "@name"
+  std::shared_ptr<const Pattern> pattern;    // of kRegex
+  std::vector<std::shared_ptr<const Location>> nested;
+  bool internal = false;                     // only for error_page
+  std::optional<Template> alias;             // in place of a root: what stands behind the path is asked for here
   std::optional<ProxyPass> proxy_pass;
   std::shared_ptr<const Repository> repository;
   std::string public_url;  // where clients find it, as documents that are rewritten say; empty: not told
