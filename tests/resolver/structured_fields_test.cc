@@ -385,7 +385,7 @@ INSTANTIATE_TEST_SUITE_P(MalformedDictionaries, StructuredField,
                                                                    "a, b;",
                                                                    "a=1<0a>",
                                                                    "a=1,<00>",
-                                                                   
+
                                                                    "max-age = 60",
                                                                    "max-age='60'",
                                                                    "a=,b=1"})));
