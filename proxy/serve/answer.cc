@@ -1,11 +1,14 @@
 // From content to a response: conditions, range, fields, body.
+#include <algorithm>
 #include <charconv>
 
 #include "proxy/http/problem.h"
+#include "proxy/io/random.h"
 #include "proxy/serve/blob_body.h"
 #include "proxy/serve/conditional.h"
 #include "proxy/serve/continued_body.h"
 #include "proxy/serve/handler.h"
+#include "proxy/serve/multipart_body.h"
 #include "proxy/serve/range.h"
 #include "proxy/serve/request_variables.h"
 #include "resolver/fields.h"
@@ -22,33 +25,30 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
   const bool success = prepared.stored.status == 200;
 
   int status = prepared.stored.status;
-  uint64_t begin = 0, end = content.prepared->length_bytes;
+  RangeDecision range;
+  std::optional<Multipart> multipart;
   if (success) {
-    switch (evaluate_conditions(request, validators)) {
-      case Condition::kNotModified:
-        status = 304;
-        break;
-      case Condition::kFailed:
-        status = 412;
-        break;
-      case Condition::kServe: {
-        if (request.method != http::Method::kGet || end == cache::kUnknownLength) break;
-        const RangeDecision range = decide_range(request.field("range"), request.field("if-range"), end,
-                                                 validators, resolver::find(prepared.stored.fields, "date"));
-        if (range.kind == RangeDecision::Kind::kPartial) {
-          status = 206;
-          begin = range.begin;
-          end = range.end;
-        } else if (range.kind == RangeDecision::Kind::kUnsatisfiable) {
-          status = 416;
-        }
-        break;
-      }
+    const Condition condition = evaluate_conditions(request, validators);
+    if (condition == Condition::kFailed) return refuse_content(stream, place, content, 412);
+    if (condition == Condition::kNotModified) {
+      status = 304;
+    } else if (request.method == http::Method::kGet) {
+      range = decide_range(sole_field(request, "range"), sole_field(request, "if-range"), prepared.length_bytes,
+                           validators, resolver::find(prepared.stored.fields, "date"));
     }
+    if (range.kind == RangeDecision::Kind::kUnsatisfiable) return refuse_content(stream, place, content, 416);
+    if (range.kind == RangeDecision::Kind::kSeveral) {
+      multipart.emplace(range.parts, prepared.length_bytes,
+                        resolver::find(prepared.stored.fields, "content-type"), io::random_hex(16));
+      // Never more than the whole of it.
+      if (multipart->content_length >= prepared.length_bytes) multipart.reset();
+    }
+    if (multipart || range.kind == RangeDecision::Kind::kPartial) status = 206;
   }
+  const bool part = status == 206 && !multipart;
+  const uint64_t begin = part ? range.begin : 0, end = part ? range.end : prepared.length_bytes;
 
-  const bool given = success && status != 412 && status != 416 && request.method == http::Method::kGet;
-  if (given && !content.pinned_as.empty()) {
+  if (success && request.method == http::Method::kGet && !content.pinned_as.empty()) {
     Pins::add(stream, Pin{place.space, std::string(content.pinned_as), content.prepared, content.blob,
                           content.watch});
   }
@@ -56,7 +56,8 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
   fields_.clear();
   for (const http::Field& field : prepared.fields) {
     if (status == 304 && !belongs_in_not_modified(field.name)) continue;
-    if ((status == 412 || status == 416) && field.name.starts_with("content-")) continue;
+    if (status == 206 && field.name == "content-digest") continue;  // of all the bytes
+    if (multipart && field.name == "content-type") continue;
     fields_.push_back(field);
   }
   char text[80];
@@ -69,20 +70,17 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
                        keep_number(static_cast<uint64_t>(
                            resolver::current_age(prepared.stored, tools_.loop.wall_seconds()))),
                        true});
-    const std::string_view told = content.status == CacheStatus::kHit ? prepared.hit_field
-                                  : prepared.detail.empty()
-                                      ? cache_status_text(content.status)
-                                      : stream.keep(cache_status_text(content.status, prepared.detail));
-    fields_.push_back({"cache-status", told, false});
+    fields_.push_back({"cache-status", cache_status_of(stream, content), false});
   }
-  if (status == 206 || status == 416) {
-    const std::string range = status == 416 ? "bytes */" + prepared.length_text
-                                            : "bytes " + std::to_string(begin) + "-" +
-                                                  std::to_string(end - 1) + "/" + prepared.length_text;
-    fields_.push_back({"content-range", stream.keep(range), true});
+  if (multipart) fields_.push_back({"content-type", stream.keep(multipart->content_type), true});
+  if (part) {
+    fields_.push_back({"content-range",
+                       stream.keep("bytes " + std::to_string(begin) + "-" + std::to_string(end - 1) + "/" +
+                                   prepared.length_text),
+                       true});
   }
-  const bool has_content = status != 304 && status != 412 && status != 416;
-  const uint64_t length = !has_content                   ? 0
+  const uint64_t length = status == 304                  ? 0
+                          : multipart                    ? multipart->content_length
                           : end == cache::kUnknownLength ? http::ResponseHead::kNoLength
                                                          : end - begin;
   if (status != 304 && status != 204 && length != http::ResponseHead::kNoLength) {
@@ -92,36 +90,79 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
   add_configured(stream, place, status);
 
   const http::ResponseHead head{status, fields_, length};
-  if (!has_content || request.method == http::Method::kHead) {
+  if (status == 304 || request.method == http::Method::kHead) {
     stream.respond(head, std::span<const std::byte>(), content.prepared);
+  } else if (multipart) {
+    send_parts(stream, content, head, std::move(*multipart));
+  } else {
+    send_content(stream, content, head, begin, end, !part);
+  }
+}
+
+// What is asked for is there, and the request's conditions or ranges keep it from being sent.
+void Handler::refuse_content(http::Stream& stream, const Place& place, const Content& content, int status) {
+  const PreparedResponse& prepared = *content.prepared;
+  std::vector<http::Field> extra;
+  if (!prepared.etag.empty()) extra.push_back({"etag", prepared.etag, true});
+  if (prepared.from_upstream) extra.push_back({"cache-status", cache_status_of(stream, content), false});
+  if (status == 412) {
+    refuse(stream, &place, status, "precondition",
+           "what is stored does not meet the request's If-Match or If-Unmodified-Since", extra, content.prepared);
     return;
   }
-  send_content(stream, content, head, begin, end, status != 206);
+  extra.push_back({"content-range", stream.keep("bytes */" + prepared.length_text), true});
+  extra.push_back({"accept-ranges", "bytes", false});
+  refuse(stream, &place, status, "range", "none of the ranges has a byte of what is stored", extra,
+         content.prepared);
+}
+
+std::string_view Handler::cache_status_of(http::Stream& stream, const Content& content) {
+  const PreparedResponse& prepared = *content.prepared;
+  if (content.status == CacheStatus::kHit) return prepared.hit_field;
+  if (prepared.detail.empty()) return cache_status_text(content.status);
+  return stream.keep(cache_status_text(content.status, prepared.detail));
+}
+
+std::unique_ptr<http::Body> Handler::make_body(const Content& content, ByteRange part, bool whole,
+                                               fill::DemandHold demand) {
+  const auto [begin, end] = part;
+  if (!content.watch) {
+    auto on_broken = [this, cache = content.cache, prepared = content.prepared](const cache::Blob& blob,
+                                                                                Error why, uint64_t offset) {
+      if (why == Error::kCorrupt) tools_.counters.corrupt.fetch_add(1, std::memory_order_relaxed);
+      if (cache) cache->quarantine(blob, why, offset, resolver::strong_etag(prepared->stored.fields));
+    };
+    return std::make_unique<BlobBody>(tools_.chunks, content.blob, begin, end, std::move(on_broken));
+  }
+  std::unique_ptr<http::Body> body = std::make_unique<BlobBody>(tools_.chunks, content.watch, begin, end, whole,
+                                                                std::move(demand), nullptr);
+  if (content.origin && ContinuedBody::can_continue(content.watch->fill()->head(), begin, end)) {
+    body = std::make_unique<ContinuedBody>(tools_.loop, tools_.hashing, tools_.asking, content.origin,
+                                           content.watch->fill(), begin, end, std::move(body));
+  }
+  return body;
 }
 
 void Handler::send_content(http::Stream& stream, const Content& content, const http::ResponseHead& head,
                            uint64_t begin, uint64_t end, bool whole) {
-  if (content.watch) {
-    fill::DemandHold demand(content.watch->fill(), begin, end);
-    std::unique_ptr<http::Body> body = std::make_unique<BlobBody>(tools_.chunks, content.watch, begin, end,
-                                                                  whole, std::move(demand), nullptr);
-    if (content.origin && ContinuedBody::can_continue(content.watch->fill()->head(), begin, end)) {
-      body = std::make_unique<ContinuedBody>(tools_.loop, tools_.hashing, tools_.asking, content.origin,
-                                             content.watch->fill(), begin, end, std::move(body));
+  if (!content.watch) {
+    if (const auto bytes = content.blob->inline_bytes(); !bytes.empty() || begin == end) {
+      // Prepared and blob live as long as the response; one allocation where a tuple of both is needed.
+      return stream.respond(head, bytes.empty() ? bytes : bytes.subspan(begin, end - begin), both(content));
     }
-    return stream.respond(head, std::move(body), content.prepared);
   }
-  if (const auto bytes = content.blob->inline_bytes(); !bytes.empty() || begin == end) {
-    // Prepared and blob live as long as the response; one allocation where a tuple of both is needed.
-    return stream.respond(head, bytes.empty() ? bytes : bytes.subspan(begin, end - begin), both(content));
-  }
-  auto on_broken = [this, cache = content.cache, prepared = content.prepared](const cache::Blob& blob, Error why,
-                                                                              uint64_t offset) {
-    if (why == Error::kCorrupt) tools_.counters.corrupt.fetch_add(1, std::memory_order_relaxed);
-    if (cache) cache->quarantine(blob, why, offset, resolver::strong_etag(prepared->stored.fields));
+  fill::DemandHold demand;
+  if (content.watch) demand = fill::DemandHold(content.watch->fill(), begin, end);
+  stream.respond(head, make_body(content, {begin, end}, whole, std::move(demand)), content.prepared);
+}
+
+void Handler::send_parts(http::Stream& stream, const Content& content, const http::ResponseHead& head,
+                         Multipart multipart) {
+  const auto fill = content.watch ? content.watch->fill() : nullptr;
+  auto make_part = [this, content](ByteRange part, fill::DemandHold demand) {
+    return make_body(content, part, false, std::move(demand));
   };
-  stream.respond(head,
-                 std::make_unique<BlobBody>(tools_.chunks, content.blob, begin, end, std::move(on_broken)),
+  stream.respond(head, std::make_unique<MultipartBody>(std::move(multipart), fill, std::move(make_part)),
                  content.prepared);
 }
 
@@ -148,18 +189,21 @@ void Handler::add_configured(http::Stream& stream, const Place& place, int statu
 }
 
 void Handler::refuse(http::Stream& stream, const Place* place, int status, std::string_view error,
-                     std::string_view detail, std::initializer_list<http::Field> extra) {
+                     std::string_view detail, std::span<const http::Field> extra,
+                     std::shared_ptr<const void> keep) {
   tools_.counters.errors.fetch_add(1, std::memory_order_relaxed);
   const std::string_view body = stream.keep(http::problem_body(status, error, detail));
-  fields_.assign(extra);
+  fields_.assign(extra.begin(), extra.end());
+  const bool told = std::any_of(extra.begin(), extra.end(),
+                                [](const http::Field& field) { return field.name == "cache-status"; });
   fields_.push_back({"content-type", "application/problem+json", false});
   fields_.push_back({"content-length", stream.keep(std::to_string(body.size())), true});
   fields_.push_back({"date", date_text(stream), true});
   fields_.push_back({"cache-control", "no-store", false});
-  if (!stream.cache_status.empty()) fields_.push_back({"cache-status", "entrepot; fwd=miss", false});
+  if (!told && !stream.cache_status.empty()) fields_.push_back({"cache-status", "entrepot; fwd=miss", false});
   if (place) add_configured(stream, *place, status);
   const http::ResponseHead head{status, fields_, body.size()};
-  stream.respond(head, std::as_bytes(std::span(body.data(), body.size())), nullptr);
+  stream.respond(head, std::as_bytes(std::span(body.data(), body.size())), std::move(keep));
 }
 
 // The Date of what is made here: formatted once a second.

@@ -18,11 +18,18 @@ namespace {
 constexpr int kMaxRounds = 6;            // a fill may end under its readers; each round asks anew
 constexpr uint64_t kFirstPartLimit = 4;  // slices in the first question; the rest follows by demand
 
+// The range that has to be there first; the others follow by demand, once the length is known. Empty: all of
+// it is asked for, or may be.
+std::optional<SingleRange> first_range(const http::Request& request) {
+  const auto ranges = parse_ranges(sole_field(request, "range"));
+  if (ranges.empty() || request.method != http::Method::kGet || request.has("if-range")) return std::nullopt;
+  return ranges.front();
+}
+
 // What the first question to the upstream is about.
 fill::Part first_part(const http::Request& request, uint64_t slice_bytes) {
-  const auto range = parse_single_range(request.field("range"));
-  if (!range || slice_bytes == 0 || request.method != http::Method::kGet || request.has("if-range"))
-    return {};
+  const auto range = first_range(request);
+  if (!range || slice_bytes == 0) return {};
   if (range->suffix) return {0, kUnknownLength, suffix_to_ask(*range->suffix)};
   if (range->first == 0 && !range->last) return {};
   const uint64_t begin = range->first / slice_bytes * slice_bytes;
@@ -33,7 +40,7 @@ fill::Part first_part(const http::Request& request, uint64_t slice_bytes) {
 
 // Bytes that will be read, where that can be said before the length is known. `request`: null for the whole.
 fill::DemandHold demand_of(const std::shared_ptr<cache::Fill>& fill, const http::Request* request) {
-  const auto range = request ? parse_single_range(request->field("range")) : std::nullopt;
+  const auto range = request ? first_range(*request) : std::nullopt;
   if (!range) return fill::DemandHold(fill, 0, kUnknownLength);
   if (range->suffix) return {};
   return fill::DemandHold(fill, range->first, range->last ? *range->last + 1 : kUnknownLength);
@@ -42,15 +49,22 @@ fill::DemandHold demand_of(const std::shared_ptr<cache::Fill>& fill, const http:
 // Can all bytes that the request asks for be read from this part of a blob? A HEAD asks for none.
 bool holds_all(const cache::Blob& blob, const http::Request& request) {
   const uint64_t length = blob.length_bytes();
-  const auto range = parse_single_range(request.field("range"));
   if (length == kUnknownLength) return false;
   if (request.method == http::Method::kHead) return true;
-  if (!range) return false;
   if (request.has("if-range")) return false;  // it may turn into the whole
-  const uint64_t begin =
-      range->suffix ? length - std::min(*range->suffix, length) : std::min(range->first, length);
-  const uint64_t end = range->suffix || !range->last ? length : std::min(*range->last + 1, length);
-  return blob.readable_end(begin) >= end;
+  const RangeDecision range = decide_range(sole_field(request, "range"), {}, length, {}, {});
+  const auto holds = [&blob](const ByteRange& part) { return blob.readable_end(part.begin) >= part.end; };
+  switch (range.kind) {
+    case RangeDecision::Kind::kWhole:
+      return false;
+    case RangeDecision::Kind::kUnsatisfiable:
+      return true;
+    case RangeDecision::Kind::kPartial:
+      return holds({range.begin, range.end});
+    case RangeDecision::Kind::kSeveral:
+      return std::all_of(range.parts.begin(), range.parts.end(), holds);
+  }
+  return false;
 }
 
 // Nothing of it would be given out before it is verified: then its head waits as well, and where the bytes

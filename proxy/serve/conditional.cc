@@ -9,15 +9,8 @@ namespace {
 
 using Matcher = bool (*)(std::string_view, std::string_view) noexcept;
 
-// One date, as far as the request has exactly one field of the name.
 std::optional<std::time_t> date_of(const http::Request& request, std::string_view name) noexcept {
-  std::string_view found;
-  for (const auto& field : request.fields) {
-    if (field.name != name) continue;
-    if (found.data() != nullptr) return std::nullopt;
-    found = field.value;
-  }
-  return resolver::parse_http_date(resolver::trimmed(found));
+  return resolver::parse_http_date(resolver::trimmed(sole_field(request, name)));
 }
 
 // "*", or a list of entity tags; a list may stand in several fields.
@@ -64,6 +57,16 @@ Condition evaluate_conditions(const http::Request& request, const Validators& va
   if (!has_conditions(request)) return Condition::kServe;
   if (!preconditions_hold(request, validators)) return Condition::kFailed;
   return is_modified(request, validators) ? Condition::kServe : Condition::kNotModified;
+}
+
+std::string_view sole_field(const http::Request& request, std::string_view name) noexcept {
+  std::string_view found;
+  for (const auto& field : request.fields) {
+    if (field.name != name) continue;
+    if (found.data() != nullptr) return "";
+    found = field.value;
+  }
+  return found;
 }
 
 bool strong_match(std::string_view a, std::string_view b) noexcept {

@@ -26,6 +26,10 @@ enum class Condition : uint8_t {
 // would be answered with 200. Dates that are none are ignored, entity tags that are none match nothing.
 Condition evaluate_conditions(const http::Request& request, const Validators& validators) noexcept;
 
+// The value of a field that may come once; data()==nullptr where it is absent. Empty where it came more than
+// once: nobody can say which of them is meant.
+std::string_view sole_field(const http::Request& request, std::string_view name) noexcept;
+
 // Entity tags (RFC 9110 8.8.3.2). What is not one is equal to nothing.
 bool strong_match(std::string_view a, std::string_view b) noexcept;
 bool weak_match(std::string_view a, std::string_view b) noexcept;

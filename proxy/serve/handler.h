@@ -20,6 +20,7 @@
 #include "proxy/serve/chunk_cache.h"
 #include "proxy/serve/documents.h"
 #include "proxy/serve/local_digests.h"
+#include "proxy/serve/multipart_body.h"
 #include "proxy/serve/pins.h"
 #include "proxy/serve/request_path.h"
 #include "proxy/serve/response.h"
@@ -281,12 +282,23 @@ class Handler final : public http::RequestHandler {
 
   // answer.cc
   void answer(http::Stream& stream, const Place& place, const Content& content);
+  void refuse_content(http::Stream& stream, const Place& place, const Content& content, int status);
+  static std::string_view cache_status_of(http::Stream& stream, const Content& content);
+  std::unique_ptr<http::Body> make_body(const Content& content, ByteRange part, bool whole,
+                                        fill::DemandHold demand);
   void send_content(http::Stream& stream, const Content& content, const http::ResponseHead& head,
                     uint64_t begin, uint64_t end, bool whole);
+  void send_parts(http::Stream& stream, const Content& content, const http::ResponseHead& head,
+                  Multipart multipart);
   static std::shared_ptr<const void> both(const Content& content);
   void add_configured(http::Stream& stream, const Place& place, int status);
   void refuse(http::Stream& stream, const Place* place, int status, std::string_view error,
-              std::string_view detail, std::initializer_list<http::Field> extra = {});
+              std::string_view detail, std::span<const http::Field> extra = {},
+              std::shared_ptr<const void> keep = nullptr);
+  void refuse(http::Stream& stream, const Place* place, int status, std::string_view error,
+              std::string_view detail, std::initializer_list<http::Field> extra) {
+    refuse(stream, place, status, error, detail, std::span(extra.begin(), extra.size()));
+  }
   std::string_view date_text(http::Stream& stream);
 
   Tools tools_;

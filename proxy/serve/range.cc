@@ -45,21 +45,55 @@ RangeDecision resolve(const SingleRange& range, uint64_t length) noexcept {
   using Kind = RangeDecision::Kind;
   if (range.suffix) {
     // A suffix of an empty representation is satisfiable, yet no Content-Range can name its bytes.
-    if (length == 0 && *range.suffix > 0) return {Kind::kWhole, 0, 0};
-    if (*range.suffix == 0) return {Kind::kUnsatisfiable, 0, 0};
+    if (length == 0 && *range.suffix > 0) return {Kind::kWhole};
+    if (*range.suffix == 0) return {Kind::kUnsatisfiable};
     return {Kind::kPartial, length - std::min(*range.suffix, length), length};
   }
-  if (range.first >= length) return {Kind::kUnsatisfiable, 0, 0};
+  if (range.first >= length) return {Kind::kUnsatisfiable};
   return {Kind::kPartial, range.first, range.last ? std::min(*range.last + 1, length) : length};
+}
+
+// Those that it overlaps or touches become one with it, where the first of them stands. They touch one another
+// nowhere else, so one pass finds them all.
+void add_part(std::vector<ByteRange>& parts, const ByteRange& part) {
+  const auto touches = [part](const ByteRange& other) {
+    return part.begin <= other.end && other.begin <= part.end;
+  };
+  const auto first = std::find_if(parts.begin(), parts.end(), touches);
+  if (first == parts.end()) return parts.push_back(part);
+  ByteRange grown = part;
+  for (auto at = first; at != parts.end(); ++at) {
+    if (touches(*at)) grown = {std::min(grown.begin, at->begin), std::max(grown.end, at->end)};
+  }
+  parts.erase(std::remove_if(first + 1, parts.end(), touches), parts.end());
+  *first = grown;
+}
+
+RangeDecision resolve(const std::vector<SingleRange>& ranges, uint64_t length) {
+  using Kind = RangeDecision::Kind;
+  RangeDecision several{Kind::kSeveral};
+  for (const SingleRange& range : ranges) {
+    const RangeDecision one = resolve(range, length);
+    if (one.kind == Kind::kWhole) return one;
+    if (one.kind == Kind::kPartial) add_part(several.parts, {one.begin, one.end});
+  }
+  if (several.parts.empty()) return {Kind::kUnsatisfiable};
+  if (several.parts.size() > 1) return several;
+  return {Kind::kPartial, several.parts.front().begin, several.parts.front().end};
+}
+
+// The list of ranges; null where the unit is another.
+std::string_view byte_list(std::string_view field) noexcept {
+  constexpr std::string_view kUnit = "bytes=";
+  field = resolver::trimmed(field);
+  if (!resolver::equals_ignoring_case(field.substr(0, kUnit.size()), kUnit)) return {};
+  return field.substr(kUnit.size());
 }
 
 }  // namespace
 
 std::optional<SingleRange> parse_single_range(std::string_view field) noexcept {
-  constexpr std::string_view kUnit = "bytes=";
-  field = resolver::trimmed(field);
-  if (!resolver::equals_ignoring_case(field.substr(0, kUnit.size()), kUnit)) return std::nullopt;
-  std::string_view list = field.substr(kUnit.size()), element;
+  std::string_view list = byte_list(field), element;
   std::optional<SingleRange> only;
   while (resolver::next_element(list, element)) {
     if (element.empty()) continue;
@@ -70,12 +104,26 @@ std::optional<SingleRange> parse_single_range(std::string_view field) noexcept {
   return only;
 }
 
+std::vector<SingleRange> parse_ranges(std::string_view field) {
+  std::string_view list = byte_list(field), element;
+  std::vector<SingleRange> ranges;
+  while (resolver::next_element(list, element)) {
+    if (element.empty()) continue;
+    const auto range = parse_spec(element);
+    if (!range || ranges.size() == kMaxRanges) return {};
+    ranges.push_back(*range);
+  }
+  return ranges;
+}
+
 RangeDecision decide_range(std::string_view range, std::string_view if_range, uint64_t length_bytes,
-                           const Validators& validators, std::string_view date) noexcept {
-  const auto single = parse_single_range(range);
-  if (!single || length_bytes == cache::kUnknownLength) return {};
-  if (!if_range_holds(if_range, validators, date)) return {};
-  return resolve(*single, length_bytes);
+                           const Validators& validators, std::string_view date) {
+  if (range.data() == nullptr || length_bytes == cache::kUnknownLength) return {};
+  if (const auto single = parse_single_range(range))
+    return if_range_holds(if_range, validators, date) ? resolve(*single, length_bytes) : RangeDecision{};
+  const auto several = parse_ranges(range);
+  if (several.empty() || !if_range_holds(if_range, validators, date)) return {};
+  return resolve(several, length_bytes);
 }
 
 uint64_t suffix_to_ask(uint64_t suffix) noexcept {

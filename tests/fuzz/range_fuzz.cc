@@ -47,6 +47,8 @@ void check_decision(const RangeDecision& decision, const SingleRange& range, uin
       for (const uint64_t at : {uint64_t{0}, length / 2, length - 1})
         require(length == 0 || !covers(range, at, length), "a range that is refused has no byte");
       return;
+    case RangeDecision::Kind::kSeveral:
+      return require(false, "one range has one part");
     case RangeDecision::Kind::kPartial:
       break;
   }
@@ -55,6 +57,21 @@ void check_decision(const RangeDecision& decision, const SingleRange& range, uin
     require(covers(range, at, length), "a part has only bytes that are asked for");
   require(decision.begin == 0 || !covers(range, decision.begin - 1, length), "a part begins where it may");
   require(!covers(range, decision.end, length), "a part ends where it must");
+}
+
+void check_parts(const RangeDecision& decision, const std::vector<SingleRange>& ranges, uint64_t length) {
+  const auto& parts = decision.parts;
+  require(parts.size() > 1 && parts.size() <= ranges.size(), "several parts, no more than were asked for");
+  for (const auto& part : parts) {
+    require(part.begin < part.end && part.end <= length, "a part is within the length");
+    for (const uint64_t at : {part.begin, part.end - 1}) {
+      require(std::any_of(ranges.begin(), ranges.end(),
+                          [&](const SingleRange& range) { return covers(range, at, length); }),
+              "a part has only bytes that are asked for");
+    }
+    for (const auto& other : parts)
+      require(&other == &part || other.end < part.begin || part.end < other.begin, "parts do not touch");
+  }
 }
 
 void check_content_range(std::string_view text) {
@@ -90,7 +107,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (range) check_parsed(*range);
   const serve::Validators validators{etag, modified};
   const auto decision = serve::decide_range(range_field, if_range, length, validators, date);
-  require(range || decision.kind == serve::RangeDecision::Kind::kWhole, "what is no range asks for all");
+  const auto ranges = serve::parse_ranges(range_field);
+  require(!range || ranges.size() == 1, "one range is a list of one");
+  require(!ranges.empty() || decision.kind == serve::RangeDecision::Kind::kWhole, "what is no range asks for all");
+  if (decision.kind == serve::RangeDecision::Kind::kSeveral) check_parts(decision, ranges, length);
   if (range) check_decision(decision, *range, length);
   const auto unknown = serve::decide_range(range_field, if_range, cache::kUnknownLength, validators, date);
   require(unknown.kind == serve::RangeDecision::Kind::kWhole, "of what is not known all is sent");

@@ -71,12 +71,6 @@ TEST(Range, UnitsHaveNoCaseAndListsMayHaveEmptyElements) {
   expect_partial(" bytes=0-1 ", 100, 0, 2);
 }
 
-TEST(Range, SeveralRangesAreAnsweredWhole) {
-  EXPECT_EQ(decide("bytes=0-1,5-6", 100).kind, Kind::kWhole);
-  EXPECT_EQ(decide("bytes=0-1, -1", 100).kind, Kind::kWhole);
-  EXPECT_EQ(decide("bytes=0-1,x", 100).kind, Kind::kWhole);
-}
-
 TEST(Range, UnknownLengthIsAnsweredWhole) {
   EXPECT_EQ(decide("bytes=0-1", cache::kUnknownLength).kind, Kind::kWhole);
 }
