@@ -244,10 +244,12 @@ std::shared_ptr<SSL_CTX> EdgeImpl::tls_for(const config::Config& config, const c
   for (const auto& server : config.servers) {
     const auto own = std::find_if(server->listens.begin(), server->listens.end(),
                                   [&](const auto& l) { return l.address == listen.address; });
-    if (own == server->listens.end() || server->certificate.empty()) continue;
+    if (own == server->listens.end() || server->certificates.empty()) continue;
     io::TlsOptions options;
-    options.certificate = server->certificate;
-    options.key = server->certificate_key;
+    for (const auto& certificate : server->certificates)
+      options.certificates.push_back({certificate.path, certificate.key});
+    options.session_timeout = server->ssl_session_timeout;
+    options.session_tickets = server->ssl_session_tickets;
     options.protocols = server->ssl_protocols;
     options.ciphers = server->ssl_ciphers;
     options.http2 = listen.http2 || server->http2;

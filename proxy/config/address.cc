@@ -89,4 +89,30 @@ ParsedAddress parse_upstream_address(const std::string& text, uint16_t default_p
   return with_port(std::move(host), parts, default_port);
 }
 
+bool parse_cidr(const std::string& text, Cidr& out, bool& has_low_bits) {
+  out.is_unix = text == "unix:";
+  if (out.is_unix) return true;
+  const size_t slash = text.find('/');
+  const std::string address = text.substr(0, slash);
+  const bool v4 = is_v4(address);
+  out.address = {};
+  if (v4) {
+    out.address[10] = out.address[11] = 0xff;
+    inet_pton(AF_INET, address.c_str(), &out.address[12]);
+  } else if (inet_pton(AF_INET6, address.c_str(), out.address.data()) != 1) {
+    return false;
+  }
+  const uint64_t width = v4 ? 32 : 128;
+  const auto bits = slash == std::string::npos ? std::optional(width) : parse_number(text.substr(slash + 1));
+  if (!bits || *bits > width) return false;
+  out.prefix_bits = static_cast<uint8_t>(*bits + 128 - width);
+  has_low_bits = false;
+  for (size_t bit = out.prefix_bits; bit < 128; ++bit) {
+    const auto mask = static_cast<uint8_t>(0x80 >> (bit % 8));
+    has_low_bits = has_low_bits || (out.address[bit / 8] & mask) != 0;
+    out.address[bit / 8] = static_cast<uint8_t>(out.address[bit / 8] & ~mask);
+  }
+  return true;
+}
+
 }  // namespace entrepot::config

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/config/config.h"
+
 namespace entrepot::config {
 
 struct ParsedAddress {
@@ -18,5 +20,8 @@ struct ParsedAddress {
 ParsedAddress parse_listen_address(const std::string& text);
 // "host", "host:8443", "127.0.0.1:80", "[::1]:443", "unix:/path". `default_port` where none is written.
 ParsedAddress parse_upstream_address(const std::string& text, uint16_t default_port);
+// "192.0.2.1", "10.0.0.0/8", "2001:db8::/32", "unix:". False: none of these. `has_low_bits`: bits behind the
+// prefix were written; they do not count.
+bool parse_cidr(const std::string& text, Cidr& out, bool& has_low_bits);
 
 }  // namespace entrepot::config

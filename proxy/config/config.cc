@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "proxy/config/draft.h"
+#include "proxy/config/pattern.h"
 
 namespace entrepot::config {
 
@@ -31,6 +32,24 @@ std::shared_ptr<const LogFormat> combined_format() {
   return format;
 }
 
+// The names of groups are variables everywhere, also in front of the expression. What is no expression is
+// refused where it is read.
+void find_groups(const std::vector<Directive>& tree, std::set<std::string>& out) {
+  for (const Directive& directive : tree) {
+    const std::string& name = directive.name.text;
+    if (name == "location" || name == "server_name" || name == "proxy_redirect") {
+      for (const Word& word : directive.arguments) {
+        std::string unused;
+        const auto pattern = word.text.find("(?") == std::string::npos
+                                 ? nullptr
+                                 : Pattern::compile(word.text.substr(word.text.find_first_not_of("~*")), false, unused);
+        if (pattern) out.insert(pattern->names().begin(), pattern->names().end());
+      }
+    }
+    find_groups(directive.block, out);
+  }
+}
+
 Failure read_all(const ParseOptions& options, Draft& draft) {
   std::vector<Directive> tree;
   const std::string folder = std::filesystem::path(options.file).parent_path();
@@ -38,6 +57,7 @@ Failure read_all(const ParseOptions& options, Draft& draft) {
     if (auto failed = parse_text(kCommandLine, options.globals, folder, draft.sources, tree)) return failed;
   }
   if (auto failed = parse_file(options.file, folder, draft.sources, tree)) return failed;
+  find_groups(tree, draft.groups);
   Scope scope{draft};
   return read_block(scope, tree);
 }
@@ -128,9 +148,10 @@ Failure check_upstream_tls(const Shared& shared) {
 }
 
 Failure check_server(const Server& server) {
-  if (auto failed = check_file("certificate", server.certificate, server.certificate_place)) return failed;
-  if (auto failed = check_file("certificate key", server.certificate_key, server.certificate_key_place))
-    return failed;
+  for (const Certificate& certificate : server.certificates) {
+    if (auto failed = check_file("certificate", certificate.path, certificate.place)) return failed;
+    if (auto failed = check_file("certificate key", certificate.key, certificate.key_place)) return failed;
+  }
   if (auto failed = check_trusted(server.shared)) return failed;
   for (const Location& location : server.locations) {
     if (auto failed = check_upstream_tls(location.shared)) return failed;

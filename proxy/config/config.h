@@ -20,7 +20,7 @@ namespace entrepot::config {
 
 using std::chrono::milliseconds;
 
-class Pattern;  // pattern.h: a regular expression
+class Pattern;  // pattern.h
 
 // Where the conf says something, for errors that are found after it was read. line 0: it does not say it.
 struct Place {
@@ -41,6 +41,12 @@ struct Cidr {
   std::array<uint8_t, 16> address{};  // an IPv4 address stands in its mapped form
   uint8_t prefix_bits = 128;          // of the 128
   bool is_unix = false;
+};
+
+// A certificate with its key: PEM files.
+struct Certificate {
+  std::string path, key;
+  Place place, key_place;
 };
 
 struct UpstreamServer {
@@ -68,6 +74,15 @@ struct ProxyPass {
   // where none is written.
   std::shared_ptr<const Upstream> upstream;
   std::optional<std::string> uri;  // "/x/": replaces the location's path; empty: the path passes unchanged
+  std::optional<Template> variable_uri;  // with variables: all that is asked for, as it is expanded
+};
+
+// Where files are: root, or alias.
+struct FilePath {
+  std::string folder;  // nothing outside of it is served; empty: no files are
+  Template rest;       // what follows of it: of one with variables, and of an alias, behind the last slash before them
+  // alias: what of a path stands behind so many bytes follows, in place of all of it.
+  std::optional<size_t> skipped;
 };
 
 struct CacheZone {  // proxy_cache_path
@@ -121,7 +136,7 @@ enum Failing : uint32_t {
   kFailingNonIdempotent = 1u << 11,  // only of next_upstream: POST, LOCK and PATCH, too
 };
 
-// error_page 404 =200 /empty.gif; error_page 502 @fallback; error_page 403 http://example.com/
+// error_page 404 =200 /empty.gif; error_page 502 = @fallback; error_page 403 http://example.com/
 struct ErrorPage {
   std::vector<int> statuses;
   std::optional<int> answer;  // "=200"; 0: "=", as the page itself answers; none: the status stays
@@ -173,14 +188,14 @@ struct Shared {
   bool proxy_cache_post = false;                             // proxy_cache_methods; GET and HEAD always are
   uint32_t proxy_cache_min_uses = 1;
   bool proxy_cache_revalidate = true;   // with the validators of what is stored
-  bool proxy_cache_background_update = false;
+  bool proxy_cache_background_update = false;  // what is stale is served, and had anew behind
   uint32_t proxy_cache_use_stale = 0;   // of Failing
   bool proxy_cache_convert_head = true;
   std::vector<std::string> cache_control_targets{"cdn-cache-control"};  // RFC 9213: lower case, the first counts most
   bool surrogate_control = false;       // Surrogate-Control counts before all of them
   Heuristic heuristic;
 
-  std::string root;                    // empty: no files are served
+  FilePath root;
   std::vector<AddHeader> add_headers;  // inherited only where the level below has none, as in nginx
   std::vector<AccessLog> access_logs;  // empty: off, which is also the default
   std::vector<SetHeader> proxy_set_headers;
@@ -246,8 +261,7 @@ struct Repository {
   Authorize authorize = Authorize::kNobody;
   std::optional<Credentials> credentials;
   std::optional<CdnRedirect> cdn_redirect;
-  bool prefetch = false;           // what a manifest names is brought in before it is asked for
-  bool background_update = false;  // what is stale is served, and had anew behind
+  bool prefetch = false;  // what a manifest names is brought in before it is asked for
   Shared shared;
 };
 
@@ -260,10 +274,11 @@ struct Location {
   enum class Match : uint8_t { kPrefix, kPrefixStrong /* ^~ */, kExact, kRegex /* ~ ~* */, kNamed /* @ */ };
   Match match = Match::kPrefix;
   std::string path;  // as written: a path, an expression, "@name"
-  std::shared_ptr<const Pattern> pattern;    // of kRegex
-  std::vector<std::shared_ptr<const Location>> nested;
-  bool internal = false;                     // only for error_page
-  std::optional<Template> alias;             // in place of a root: what stands behind the path is asked for here
+  std::optional<size_t> parent;  // its place in Server::locations: this one stands in that one
+  std::shared_ptr<const Pattern> pattern;  // of kRegex
+  // What a request that is here has matched, the innermost last: whose groups $1 and named variables are.
+  std::vector<std::shared_ptr<const Pattern>> matched;
+  bool internal = false;  // only for error_page
   std::optional<ProxyPass> proxy_pass;
   std::shared_ptr<const Repository> repository;
   std::string public_url;  // where clients find it, as documents that are rewritten say; empty: not told
@@ -273,18 +288,26 @@ struct Location {
 
 struct Server {
   std::vector<Listen> listens;
-  std::vector<std::string> names;  // lower case; "*.example.com", "www.example.*", ".example.com" as nginx
-  std::string certificate, certificate_key;
-  Place certificate_place, certificate_key_place;
+  // Lower case; "*.example.com", "www.example.*", ".example.com" as nginx; but "~..." as it is written.
+  std::vector<std::string> names;
+  std::vector<std::shared_ptr<const Pattern>> name_patterns;  // of those that begin with "~", in their order
+  std::vector<Certificate> certificates;                      // of different kinds of keys: RSA, ECDSA
   std::string ssl_protocols = "TLSv1.2 TLSv1.3";  // validated; space separated
   std::string ssl_ciphers = "HIGH:!aNULL:!MD5";
+  std::chrono::seconds ssl_session_timeout{300};
+  bool ssl_session_tickets = true;
   bool http2 = false;  // http2 on;
   std::optional<Return> return_;
-  std::vector<Location> locations;
+  std::vector<Location> locations;  // all of them, nested ones behind those that they stand in
   Shared shared;
 
-  // Of a normalised path: exact, else the longest prefix; "/a" is none of "/a../x". Null: none. Thread-safe.
-  const Location* find_location(std::string_view path) const noexcept;
+  // Of a normalised path: the exact one; else the longest prefix, unless an expression matches (the first of
+  // its level, those within that prefix first) and the prefix is not "^~"; "/a" is none of "/a../x". Null:
+  // none. `failed` is set where an expression came to its limits: what stands here is not known then.
+  // Thread-safe. Source: nginx, ngx_http_core_find_location.
+  const Location* find_location(std::string_view path, bool* failed = nullptr) const noexcept;
+  // "@name"; null: there is none.
+  const Location* find_named(std::string_view name) const noexcept;
 };
 
 struct Admin {
@@ -311,8 +334,8 @@ struct Config {
   std::vector<Listen> listen_addresses() const;
   // The server for a request that came through `address`. `host`: lower case, without port; empty: the
   // request names none. By exact name, else by the longest wildcard in front, else by the longest at the end,
-  // else the default: the one marked so, or the first of the address. REQUIRES: a server listens on
-  // `address`. Thread-safe. Source: nginx, "Server names".
+  // else by the first expression that matches, else the default: the one marked so, or the first of the
+  // address. REQUIRES: a server listens on `address`. Thread-safe. Source: nginx, "Server names".
   const Server& find_server(std::string_view address, std::string_view host) const noexcept;
 };
 

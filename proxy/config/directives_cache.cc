@@ -119,13 +119,6 @@ Failure proxy_cache(Scope& scope, const Directive& directive) {
   return std::nullopt;
 }
 
-Failure proxy_cache_key(Scope& scope, const Directive& directive) {
-  Template key;
-  if (auto failed = read_template(scope, directive, directive.arguments[0], key)) return failed;
-  scope.shared().proxy_cache_key = std::move(key);
-  return std::nullopt;
-}
-
 Failure proxy_cache_valid(Scope& scope, const Directive& directive) {
   const auto& arguments = directive.arguments;
   CacheValid valid;
@@ -151,7 +144,7 @@ Failure proxy_cache_valid(Scope& scope, const Directive& directive) {
     }
   }
   if (any) valid.statuses.clear();
-  scope.shared().proxy_cache_valid.push_back(std::move(valid));
+  own(scope.shared().proxy_cache_valid).push_back(std::move(valid));
   return std::nullopt;
 }
 
@@ -178,6 +171,64 @@ Failure proxy_cache_lock(Scope& scope, const Directive& directive) {
       directive, "proxy_cache_lock",
       fmt::format("\"{}\" has no effect: entrepot always collapses requests for one name into one fill",
                   directive.name.text));
+  return std::nullopt;
+}
+
+Failure proxy_cache_methods(Scope& scope, const Directive& directive) {
+  bool post = false;
+  for (const Word& word : directive.arguments) {
+    if (word.text != "GET" && word.text != "HEAD" && word.text != "POST") {
+      return scope.draft.error(directive, word, fmt::format("invalid value \"{}\"", word.text), "GET, HEAD or POST");
+    }
+    post = post || word.text == "POST";
+  }
+  scope.shared().proxy_cache_post = post;
+  return std::nullopt;
+}
+
+Failure proxy_cache_min_uses(Scope& scope, const Directive& directive) {
+  if (auto failed = read_number(scope, directive, scope.shared().proxy_cache_min_uses)) return failed;
+  if (*scope.shared().proxy_cache_min_uses > 0) return std::nullopt;
+  return invalid_value(scope, directive, directive.arguments[0], "a number from 1");
+}
+
+Failure proxy_cache_use_stale(Scope& scope, const Directive& directive) {
+  constexpr FlagWord kWords[] = {
+      {"error", kFailingError},       {"timeout", kFailingTimeout}, {"invalid_header", kFailingInvalidHeader},
+      {"updating", kFailingUpdating}, {"http_500", kFailing500},    {"http_502", kFailing502},
+      {"http_503", kFailing503},      {"http_504", kFailing504},    {"http_403", kFailing403},
+      {"http_404", kFailing404},      {"http_429", kFailing429}};
+  return read_flags(scope, directive, kWords, scope.shared().proxy_cache_use_stale);
+}
+
+// RFC 9213: fields that are for caches like this one, and count before Cache-Control.
+Failure cache_control_targets(Scope& scope, const Directive& directive) {
+  auto& targets = scope.shared().cache_control_targets;
+  targets.emplace();
+  if (directive.arguments.size() == 1 && directive.arguments[0].text == "off") return std::nullopt;
+  return read_names(scope, directive, targets);
+}
+
+Failure heuristic_freshness(Scope& scope, const Directive& directive) {
+  const Word& share = directive.arguments[0];
+  Heuristic heuristic;
+  if (share.text != "off") {
+    const bool is_share = share.text.ends_with('%');
+    const auto percent = parse_number(std::string_view(share.text).substr(0, share.text.size() - is_share));
+    if (!is_share || !percent || *percent == 0 || *percent > 100) {
+      return invalid_value(scope, directive, share, "off, or a share from 1% to 100%");
+    }
+    heuristic.percent = static_cast<uint32_t>(*percent);
+  }
+  if (directive.arguments.size() == 2) {
+    const Word& word = directive.arguments[1];
+    const auto max = word.text.starts_with("max=") ? parse_seconds(std::string_view(word.text).substr(4)) : std::nullopt;
+    if (!max || max->count() == 0 || heuristic.percent == 0) {
+      return invalid_parameter(scope, directive, word, "max=TIME, in whole seconds, behind a share");
+    }
+    heuristic.max = *max;
+  }
+  scope.shared().heuristic = heuristic;
   return std::nullopt;
 }
 

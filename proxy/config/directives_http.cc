@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "proxy/config/address.h"
 #include "proxy/config/draft.h"
 #include "proxy/config/units.h"
 
@@ -52,13 +53,6 @@ Failure read_escape(Scope& scope, const Directive& directive, const Word& word, 
 
 }  // namespace
 
-Failure root(Scope& scope, const Directive& directive) {
-  std::string path;
-  if (auto failed = read_path(scope, directive, path)) return failed;
-  scope.shared().root = std::move(path);
-  return std::nullopt;
-}
-
 Failure return_(Scope& scope, const Directive& directive) {
   const Word& first = directive.arguments[0];
   const Word* text = directive.arguments.size() == 2 ? &directive.arguments[1] : nullptr;
@@ -91,7 +85,7 @@ Failure add_header(Scope& scope, const Directive& directive) {
     }
     header.always = true;
   }
-  scope.shared().add_headers.push_back(std::move(header));
+  own(scope.shared().add_headers).push_back(std::move(header));
   return std::nullopt;
 }
 
@@ -150,14 +144,6 @@ Failure keepalive_timeout(Scope& scope, const Directive& directive) {
   return read_time(scope, directive, scope.shared().keepalive_timeout);
 }
 
-Failure client_header_timeout(Scope& scope, const Directive& directive) {
-  return read_time(scope, directive, scope.shared().client_header_timeout);
-}
-
-Failure send_timeout(Scope& scope, const Directive& directive) {
-  return read_time(scope, directive, scope.shared().send_timeout);
-}
-
 Failure types(Scope& scope, const Directive& directive) {
   auto& types = scope.shared().types;
   if (!types) types = std::make_shared<std::map<std::string, std::string>>();
@@ -172,6 +158,61 @@ Failure types(Scope& scope, const Directive& directive) {
 
 Failure default_type(Scope& scope, const Directive& directive) {
   scope.shared().default_type = directive.arguments[0].text;
+  return std::nullopt;
+}
+
+Failure client_max_body_size(Scope& scope, const Directive& directive) {
+  auto& size = scope.shared().client_max_body_size_bytes;
+  size = parse_size(directive.arguments[0].text);
+  if (size) return std::nullopt;
+  return scope.draft.error(directive, directive.arguments[0], "\"client_max_body_size\" directive invalid value",
+                           "a size: 0 (no limit), 512k, 10m, 2g");
+}
+
+Failure set_real_ip_from(Scope& scope, const Directive& directive) {
+  const Word& word = directive.arguments[0];
+  Cidr cidr;
+  bool has_low_bits = false;
+  if (!parse_cidr(word.text, cidr, has_low_bits)) {
+    const bool by_name = word.text.find('/') == std::string::npos;
+    return scope.draft.error(directive, word,
+                             fmt::format("{} in set_real_ip_from \"{}\"",
+                                         by_name ? "host not found" : "invalid network", word.text),
+                             "ADDRESS, ADDRESS/BITS or unix:; names are not looked up");
+  }
+  if (has_low_bits) {
+    scope.draft.warn(directive.file, word, fmt::format("low address bits of {} are meaningless", word.text));
+  }
+  own(scope.shared().real_ip_from).push_back(cidr);
+  return std::nullopt;
+}
+
+Failure real_ip_header(Scope& scope, const Directive& directive) {
+  std::string name;
+  if (auto failed = read_field_name(scope, directive, directive.arguments[0], name)) return failed;
+  scope.shared().real_ip_header = lower(name);
+  return std::nullopt;
+}
+
+// Of nginx, and harmless: what it tunes is done here in another way.
+Failure no_effect(Scope& scope, const Directive& directive) {
+  constexpr std::pair<std::string_view, std::string_view> kWhy[] = {
+      {"client_body_buffer_size", "a body is passed on as it comes, and kept on no disk"},
+      {"proxy_http_version", "upstreams are spoken to in HTTP/1.1"},
+      {"proxy_request_buffering", "a body is passed on as it comes"},
+      {"proxy_buffering", "what is stored is fetched at its own pace, and what is not stored at the client's"},
+      {"keepalive_timeout", "idle connections to upstreams are kept while they are good"},
+      {"keepalive_requests", "connections to upstreams are used for as long as they are good"},
+      {"zone", "each worker counts for itself"},
+      {"sendfile", "bytes are held against their checksums before they are sent"},
+      {"tcp_nopush", "heads and bodies are written together"},
+      {"tcp_nodelay", "it is always on"},
+      {"server_tokens", "no Server field is sent"},
+  };
+  const std::string& name = directive.name.text;
+  const auto known = std::find_if(std::begin(kWhy), std::end(kWhy), [&](const auto& it) { return it.first == name; });
+  const std::string_view why = known == std::end(kWhy) ? "entrepot sizes its buffers itself" : known->second;
+  scope.draft.note(directive, name, fmt::format("\"{}\" has no effect: {}", name, why));
   return std::nullopt;
 }
 

@@ -22,7 +22,7 @@ Failure check_virtual(Scope& scope, const Directive& directive, const Repository
                       : !draft.file_hosts.empty()                   ? "\"file_hosts\" beside \"members\""
                       : !draft.immutable.empty()                    ? "\"immutable\" beside \"members\""
                       : draft.prefetch                              ? "\"prefetch\" beside \"members\""
-                      : draft.background_update ? "\"proxy_cache_background_update\" beside \"members\""
+                      : draft.shared.proxy_cache_background_update ? "\"proxy_cache_background_update\" beside \"members\""
                                                                     : nullptr;
   if (wrong)
     return scope.draft.error(directive, name, fmt::format("{} in repository \"{}\"", wrong, name.text));
@@ -160,10 +160,6 @@ Failure immutable(Scope& scope, const Directive& directive) {
 
 Failure prefetch(Scope& scope, const Directive& directive) {
   return read_flag(scope, directive, scope.repository->prefetch);
-}
-
-Failure proxy_cache_background_update(Scope& scope, const Directive& directive) {
-  return read_flag(scope, directive, scope.repository->background_update);
 }
 
 Failure authorize(Scope& scope, const Directive& directive) {

@@ -1,19 +1,19 @@
-// Readers of the directives that make a server and its locations.
+// Readers of the directives that make a server.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "proxy/config/address.h"
 #include "proxy/config/draft.h"
+#include "proxy/config/pattern.h"
 #include "proxy/config/units.h"
 
 namespace entrepot::config::set {
 
 namespace {
 
-constexpr std::string_view kNameForms = "an exact name, *.example.com, .example.com or www.example.*";
-constexpr std::string_view kLocationForms = "location [ = | ^~ ] PATH { ... }";
+constexpr std::string_view kNameForms =
+    "an exact name, *.example.com, .example.com, www.example.* or ~EXPRESSION";
 constexpr uint64_t kMaxBacklog = 1'000'000;
 
 Failure read_listen_option(Scope& scope, const Directive& directive, const Word& word, Listen& listen) {
@@ -22,6 +22,8 @@ Failure read_listen_option(Scope& scope, const Directive& directive, const Word&
     listen.ssl = true;
   } else if (text == "http2") {
     listen.http2 = true;
+  } else if (text == "proxy_protocol") {
+    listen.proxy_protocol = true;
   } else if (text == "default_server" || text == "default") {
     listen.default_server = true;
   } else if (text.starts_with("backlog=")) {
@@ -32,8 +34,17 @@ Failure read_listen_option(Scope& scope, const Directive& directive, const Word&
     listen.backlog = static_cast<int>(*backlog);
   } else if (text != "reuseport") {  // what is always so
     return invalid_parameter(scope, directive, word,
-                             "default_server, ssl, http2, reuseport or backlog=NUMBER");
+                             "default_server, ssl, http2, proxy_protocol, reuseport or backlog=NUMBER");
   }
+  return std::nullopt;
+}
+
+Failure read_name_pattern(Scope& scope, const Directive& directive, const Word& word) {
+  const std::string_view expression = std::string_view(word.text).substr(1);
+  std::string error = "empty regex in server name \"~\"";
+  auto pattern = expression.empty() ? nullptr : Pattern::compile(expression, true, error);
+  if (!pattern) return scope.draft.error(directive, word, std::move(error));
+  scope.server->name_patterns.push_back(std::move(pattern));
   return std::nullopt;
 }
 
@@ -46,10 +57,6 @@ bool is_wildcard(const std::string& name) {
 Failure check_server_name(Scope& scope, const Directive& directive, const Word& word) {
   const std::string& name = word.text;
   const std::string forms(kNameForms);
-  if (name.starts_with("~")) {
-    auto message = fmt::format("server name \"{}\" by regular expression is not supported yet", name);
-    return scope.draft.error(directive, word, std::move(message), forms);
-  }
   if (name == "." || (name.starts_with("*") && (name.size() < 3 || name[1] != '.'))) {
     return scope.draft.error(directive, word, fmt::format("server name \"{}\" is invalid", name), forms);
   }
@@ -59,60 +66,6 @@ Failure check_server_name(Scope& scope, const Directive& directive, const Word& 
   }
   if (name.find('/') != std::string::npos) {
     scope.draft.warn(directive.file, word, fmt::format("server name \"{}\" has suspicious symbols", name));
-  }
-  return std::nullopt;
-}
-
-struct Modifier {
-  std::string_view text;
-  Location::Match match;
-};
-constexpr std::array kModifiers = {Modifier{"=", Location::Match::kExact},
-                                   Modifier{"^~", Location::Match::kPrefixStrong}};
-
-Failure not_supported(Scope& scope, const Directive& directive, const Word& word, std::string_view what) {
-  return scope.draft.error(directive, word, fmt::format("{} \"{}\" is not supported yet", what, word.text),
-                           std::string(kLocationForms));
-}
-
-// "= /path" in two words.
-Failure read_modifier(Scope& scope, const Directive& directive, const Word& word, Location& out) {
-  if (word.text == "~" || word.text == "~*") {
-    return not_supported(scope, directive, word, "location by regular expression");
-  }
-  const auto known =
-      std::find_if(kModifiers.begin(), kModifiers.end(), [&](auto& m) { return m.text == word.text; });
-  if (known == kModifiers.end()) {
-    return scope.draft.error(directive, word, fmt::format("invalid location modifier \"{}\"", word.text),
-                             std::string(kLocationForms));
-  }
-  out.match = known->match;
-  return std::nullopt;
-}
-
-Failure read_location_path(Scope& scope, const Directive& directive, const Word& word, Location& out) {
-  out.path = word.text;
-  if (directive.arguments.size() == 1) {
-    if (out.path.starts_with("@")) return not_supported(scope, directive, word, "named location");
-    if (out.path.starts_with("~"))
-      return not_supported(scope, directive, word, "location by regular expression");
-    for (const Modifier& modifier : kModifiers) {  // "=/path" in one word
-      if (!out.path.starts_with(modifier.text)) continue;
-      out.match = modifier.match;
-      out.path.erase(0, modifier.text.size());
-      break;
-    }
-  }
-  if (!out.path.starts_with("/")) {
-    return scope.draft.error(directive, word, fmt::format("invalid location \"{}\"", out.path),
-                             "a path that begins with /");
-  }
-  const bool exact = out.match == Location::Match::kExact;
-  for (const LocationDraft& other : scope.server->locations) {
-    const bool other_exact = other.location.match == Location::Match::kExact;
-    if (other.location.path == out.path && other_exact == exact) {
-      return scope.draft.error(directive, word, fmt::format("duplicate location \"{}\"", out.path));
-    }
   }
   return std::nullopt;
 }
@@ -157,8 +110,9 @@ Failure listen(Scope& scope, const Directive& directive) {
 
 Failure server_name(Scope& scope, const Directive& directive) {
   for (const Word& word : directive.arguments) {
-    if (auto failed = check_server_name(scope, directive, word)) return failed;
-    scope.server->names.push_back(lower(word.text));
+    const bool by_pattern = word.text.starts_with("~");
+    if (auto failed = (by_pattern ? read_name_pattern : check_server_name)(scope, directive, word)) return failed;
+    scope.server->names.push_back(by_pattern ? word.text : lower(word.text));
     scope.server->name_places.push_back(at(directive, word));
   }
   return std::nullopt;
@@ -169,11 +123,17 @@ Failure http2(Scope& scope, const Directive& directive) {
 }
 
 Failure ssl_certificate(Scope& scope, const Directive& directive) {
-  return read_file(scope, directive, scope.tls().certificate);
+  std::optional<FileDraft> file;
+  if (auto failed = read_file(scope, directive, file)) return failed;
+  own(scope.tls().certificates).push_back(std::move(*file));
+  return std::nullopt;
 }
 
 Failure ssl_certificate_key(Scope& scope, const Directive& directive) {
-  return read_file(scope, directive, scope.tls().certificate_key);
+  std::optional<FileDraft> file;
+  if (auto failed = read_file(scope, directive, file)) return failed;
+  own(scope.tls().certificate_keys).push_back(std::move(*file));
+  return std::nullopt;
 }
 
 Failure ssl_protocols(Scope& scope, const Directive& directive) {
@@ -193,19 +153,29 @@ Failure ssl_ciphers(Scope& scope, const Directive& directive) {
   return std::nullopt;
 }
 
-Failure location(Scope& scope, const Directive& directive) {
-  LocationDraft draft;
-  const Word& path = directive.arguments.back();
-  draft.where = at(directive, path);
-  if (directive.arguments.size() == 2) {
-    if (auto failed = read_modifier(scope, directive, directive.arguments[0], draft.location)) return failed;
+Failure ssl_session_timeout(Scope& scope, const Directive& directive) {
+  return read_time(scope, directive, scope.tls().session_timeout);
+}
+
+Failure ssl_session_tickets(Scope& scope, const Directive& directive) {
+  return read_flag(scope, directive, scope.tls().session_tickets);
+}
+
+// off | none | [builtin[:SIZE]] [shared:NAME:SIZE]: checked, and not needed.
+Failure ssl_session_cache(Scope& scope, const Directive& directive) {
+  for (const Word& word : directive.arguments) {
+    const std::string_view text = word.text;
+    const auto is_sized = [](std::string_view size) { return parse_size(size).value_or(0) > 0; };
+    const size_t colon = text.rfind(':');
+    const bool shared = text.starts_with("shared:") && colon > 7 && is_sized(text.substr(colon + 1));
+    const bool builtin = text == "builtin" || (text.starts_with("builtin:") && is_sized(text.substr(8)));
+    const bool none = (text == "off" || text == "none") && directive.arguments.size() == 1;
+    if (shared || builtin || none) continue;
+    return scope.draft.error(directive, word, fmt::format("invalid session cache \"{}\"", text),
+                             "off, none, builtin[:SIZE] or shared:NAME:SIZE");
   }
-  if (auto failed = read_location_path(scope, directive, path, draft.location)) return failed;
-  Scope inner = scope;
-  inner.context = kLocation;
-  inner.location = &draft;
-  if (auto failed = read_block(inner, directive.block)) return failed;
-  scope.server->locations.push_back(std::move(draft));
+  scope.draft.note(directive, "ssl_session_cache",
+                   "\"ssl_session_cache\" has no effect: sessions are resumed by tickets");
   return std::nullopt;
 }
 

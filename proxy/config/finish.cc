@@ -13,49 +13,17 @@ namespace entrepot::config {
 
 namespace {
 
-template <typename T>
-void inherit(std::optional<T>& own, const std::optional<T>& from) {
-  if (!own) own = from;
-}
-
-// Lists are inherited whole, by a level that has none of its own: nginx's rule.
-template <typename T>
-void inherit(std::vector<T>& own, const std::vector<T>& from) {
-  if (own.empty()) own = from;
-}
-
-void inherit(SharedDraft& own, const SharedDraft& from) {
-  inherit(own.root, from.root);
-  inherit(own.add_headers, from.add_headers);
-  if (own.access_logs.empty() && !own.access_log_off) {
-    own.access_logs = from.access_logs;
-    own.access_log_off = from.access_log_off;
-  }
-  inherit(own.proxy_set_headers, from.proxy_set_headers);
-  inherit(own.proxy_connect_timeout, from.proxy_connect_timeout);
-  inherit(own.proxy_read_timeout, from.proxy_read_timeout);
-  inherit(own.proxy_assumed_offline, from.proxy_assumed_offline);
-  inherit(own.keepalive_timeout, from.keepalive_timeout);
-  inherit(own.client_header_timeout, from.client_header_timeout);
-  inherit(own.send_timeout, from.send_timeout);
-  inherit(own.proxy_ssl_verify, from.proxy_ssl_verify);
-  inherit(own.proxy_ssl_trusted_certificate, from.proxy_ssl_trusted_certificate);
-  inherit(own.proxy_ssl_certificate, from.proxy_ssl_certificate);
-  inherit(own.proxy_ssl_certificate_key, from.proxy_ssl_certificate_key);
-  inherit(own.proxy_cache, from.proxy_cache);
-  inherit(own.proxy_cache_key, from.proxy_cache_key);
-  inherit(own.proxy_cache_valid, from.proxy_cache_valid);
-  inherit(own.slice_bytes, from.slice_bytes);
-  if (!own.types) own.types = from.types;
-  inherit(own.default_type, from.default_type);
-}
-
 void inherit(TlsDraft& own, const TlsDraft& from) {
-  inherit(own.certificate, from.certificate);
-  inherit(own.certificate_key, from.certificate_key);
-  inherit(own.protocols, from.protocols);
-  inherit(own.ciphers, from.ciphers);
-  inherit(own.http2, from.http2);
+  const auto take = [](auto& mine, const auto& above) {
+    if (!mine) mine = above;
+  };
+  take(own.certificates, from.certificates);
+  take(own.certificate_keys, from.certificate_keys);
+  take(own.protocols, from.protocols);
+  take(own.ciphers, from.ciphers);
+  take(own.session_timeout, from.session_timeout);
+  take(own.session_tickets, from.session_tickets);
+  take(own.http2, from.http2);
 }
 
 std::shared_ptr<const std::map<std::string, std::string>> default_types() {
@@ -92,33 +60,9 @@ class Finisher {
 
  private:
   Failure make_shared_part(const SharedDraft& draft, Shared& out) {
-    out.root = draft.root.value_or("");
-    out.add_headers = draft.add_headers;
-    out.proxy_set_headers = draft.proxy_set_headers;
-    out.proxy_connect_timeout = draft.proxy_connect_timeout.value_or(out.proxy_connect_timeout);
-    out.proxy_read_timeout = draft.proxy_read_timeout.value_or(out.proxy_read_timeout);
-    out.proxy_assumed_offline = draft.proxy_assumed_offline.value_or(out.proxy_assumed_offline);
-    out.keepalive_timeout = draft.keepalive_timeout.value_or(out.keepalive_timeout);
-    out.client_header_timeout = draft.client_header_timeout.value_or(out.client_header_timeout);
-    out.send_timeout = draft.send_timeout.value_or(out.send_timeout);
-    out.proxy_ssl_verify = draft.proxy_ssl_verify.value_or(out.proxy_ssl_verify);
-    if (draft.proxy_ssl_trusted_certificate) {
-      out.proxy_ssl_trusted_certificate = draft.proxy_ssl_trusted_certificate->path;
-      out.proxy_ssl_trusted_certificate_place = draft.proxy_ssl_trusted_certificate->place;
-    }
-    if (draft.proxy_ssl_certificate) {
-      out.proxy_ssl_certificate = draft.proxy_ssl_certificate->path;
-      out.proxy_ssl_certificate_place = draft.proxy_ssl_certificate->place;
-    }
-    if (draft.proxy_ssl_certificate_key) {
-      out.proxy_ssl_certificate_key = draft.proxy_ssl_certificate_key->path;
-      out.proxy_ssl_certificate_key_place = draft.proxy_ssl_certificate_key->place;
-    }
-    out.proxy_cache_key = draft.proxy_cache_key.value_or(default_key_);
-    out.proxy_cache_valid = draft.proxy_cache_valid;
-    out.slice_bytes = draft.slice_bytes.value_or(out.slice_bytes);
+    out.proxy_cache_key = default_key_;
+    settle(draft, out);
     out.types = draft.types ? draft.types : default_types_;
-    out.default_type = draft.default_type.value_or(out.default_type);
     if (auto failed = find_cache(draft, out)) return failed;
     return find_log_formats(draft, out);
   }
@@ -170,8 +114,7 @@ class Finisher {
     repository->credentials = draft.credentials;
     repository->cdn_redirect = draft.cdn_redirect;
     repository->prefetch = draft.prefetch.value_or(false);
-    repository->background_update = draft.background_update.value_or(false);
-    repository->root = draft.shared.root.value_or("");  // before it could inherit one
+    repository->root = draft.shared.root.value_or(FilePath{}).folder;  // before it could inherit one
     if (auto failed = find_upstream(draft.pass, repository->proxy_pass)) return failed;
     inherit(draft.shared, draft_.http);
     if (auto failed = make_shared_part(draft.shared, repository->shared)) return failed;
@@ -243,35 +186,51 @@ class Finisher {
     auto server = std::make_unique<Server>();
     server->listens = draft.listens;
     server->names = draft.names;
-    const FileDraft certificate = draft.tls.certificate.value_or(FileDraft{});
-    const FileDraft key = draft.tls.certificate_key.value_or(FileDraft{});
-    server->certificate = certificate.path;
-    server->certificate_place = certificate.place;
-    server->certificate_key = key.path;
-    server->certificate_key_place = key.place;
+    server->name_patterns = draft.name_patterns;
+    server->certificates = certificates_of(draft.tls);
     server->ssl_protocols = draft.tls.protocols.value_or(server->ssl_protocols);
     server->ssl_ciphers = draft.tls.ciphers.value_or(server->ssl_ciphers);
+    server->ssl_session_timeout = std::chrono::duration_cast<std::chrono::seconds>(
+        draft.tls.session_timeout.value_or(server->ssl_session_timeout));
+    server->ssl_session_tickets = draft.tls.session_tickets.value_or(true);
     server->http2 = draft.tls.http2.value_or(false);
     server->return_ = draft.return_;
     if (auto failed = make_shared_part(draft.shared, server->shared)) return failed;
     for (LocationDraft& location : draft.locations) {
-      if (auto failed = add_location(location, draft.shared, *server)) return failed;
+      const auto& parent = location.location.parent;
+      const SharedDraft& above = parent ? draft.locations[*parent].shared : draft.shared;
+      if (auto failed = add_location(location, above, *server)) return failed;
     }
     config.servers.push_back(std::move(server));
     return std::nullopt;
   }
 
+  // Each certificate with the key that stands at the same place among the keys.
+  static std::vector<Certificate> certificates_of(const TlsDraft& tls) {
+    std::vector<Certificate> out;
+    for (const FileDraft& certificate : tls.certificates.value_or(std::vector<FileDraft>{}))
+      out.push_back({certificate.path, "", certificate.place, {}});
+    if (!tls.certificate_keys) return out;
+    for (size_t i = 0; i < std::min(out.size(), tls.certificate_keys->size()); ++i) {
+      out[i].key = (*tls.certificate_keys)[i].path;
+      out[i].key_place = (*tls.certificate_keys)[i].place;
+    }
+    return out;
+  }
+
   Failure check_certificates(const ServerDraft& draft) {
+    const size_t certificates = draft.tls.certificates ? draft.tls.certificates->size() : 0;
+    const size_t keys = draft.tls.certificate_keys ? draft.tls.certificate_keys->size() : 0;
     for (size_t i = 0; i < draft.listens.size(); ++i) {
       if (!draft.listens[i].ssl) continue;
       const Reference& where = draft.listen_places[i];
-      if (!draft.tls.certificate) {
+      if (certificates == 0) {
         return draft_.error(where, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive",
                             "ssl_certificate FILE; and ssl_certificate_key FILE;");
       }
-      if (!draft.tls.certificate_key) {
+      if (keys < certificates) {
         auto message = fmt::format("no \"ssl_certificate_key\" is defined for certificate \"{}\"",
-                                   draft.tls.certificate->path);
+                                   (*draft.tls.certificates)[keys].path);
         return draft_.error(where, std::move(message), "ssl_certificate_key FILE;");
       }
     }
@@ -279,6 +238,7 @@ class Finisher {
   }
 
   Failure add_location(LocationDraft& draft, const SharedDraft& from, Server& server) {
+    const bool own_redirects = draft.shared.proxy_redirects.has_value();
     inherit(draft.shared, from);
     Location location = draft.location;
     if (draft.pass && draft.repository) {
@@ -295,9 +255,30 @@ class Finisher {
       location.repository = found->second;
     }
     if (auto failed = make_shared_part(draft.shared, location.shared)) return failed;
+    if (auto failed = find_redirects(draft, own_redirects, location)) return failed;
     if (auto failed = check_resolvable(draft, location)) return failed;
     if (auto failed = check_public_url(draft, location, server)) return failed;
     server.locations.push_back(std::move(location));
+    return std::nullopt;
+  }
+
+  // What proxy_redirect says, `default` spelt out: it is what nothing is said means, too.
+  Failure find_redirects(const LocationDraft& draft, bool own, Location& location) {
+    if (!draft.pass) return std::nullopt;
+    const std::vector<RedirectDraft> usual{{{}, true, {}}};
+    for (const RedirectDraft& redirect : draft.shared.proxy_redirects.value_or(usual)) {
+      if (!redirect.is_default) {
+        location.shared.proxy_redirects.push_back(redirect.redirect);
+      } else if (!draft.pass->url.empty()) {
+        const bool has_uri = location.proxy_pass->uri.has_value();
+        location.shared.proxy_redirects.push_back(
+            {Template::literal(draft.pass->url + (has_uri ? "" : "/")),
+             Template::literal(has_uri ? location.path : "/"), nullptr});
+      } else if (own) {
+        return draft_.error(redirect.where,
+                            "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables");
+      }
+    }
     return std::nullopt;
   }
 

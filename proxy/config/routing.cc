@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "proxy/config/pattern.h"
+
 namespace entrepot::config {
 
 namespace {
@@ -111,6 +113,7 @@ struct Best {
 
   void offer(const Server& candidate, std::string_view host, Kind kind) noexcept {
     for (const std::string& name : candidate.names) {
+      if (name.starts_with('~')) continue;
       const std::string_view part = pattern(name, kind);
       if (!matches(host, part, kind) || (server && part.size() <= length)) continue;
       server = &candidate;
@@ -164,16 +167,63 @@ std::string behind_base(const ProxyPass& pass, std::string_view target) {
   return out.append(target);
 }
 
-const Location* Server::find_location(std::string_view path) const noexcept {
-  const Location* best = nullptr;
-  for (const Location& location : locations) {
-    if (location.match == Location::Match::kExact) {
-      if (path == location.path) return &location;
-    } else if (is_prefix(location.path, path) && (!best || location.path.size() > best->path.size())) {
-      best = &location;
+namespace {
+
+using Match = Location::Match;
+
+struct Found {
+  const Location* location = nullptr;
+  bool is_final = false;  // an exact one or an expression: no expression of the levels above is tried
+  bool failed = false;
+};
+
+// Among the locations that stand in `parent`.
+Found find_among(const std::vector<Location>& all, std::optional<size_t> parent, std::string_view path) {
+  std::optional<size_t> best;
+  bool has_patterns = false;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const Location& location = all[i];
+    if (location.parent != parent) continue;
+    if (location.match == Match::kExact) {
+      if (path == location.path) return {&location, true};
+    } else if (location.match == Match::kRegex) {
+      has_patterns = true;
+    } else if (location.match != Match::kNamed && is_prefix(location.path, path) &&
+               (!best || location.path.size() > all[*best].path.size())) {
+      best = i;
     }
   }
-  return best;
+  Found found;
+  if (best) {
+    found = find_among(all, best, path);
+    if (found.is_final || found.failed) return found;
+    if (!found.location) found.location = &all[*best];
+    if (all[*best].match == Match::kPrefixStrong) return found;
+  }
+  for (size_t i = 0; has_patterns && i < all.size(); ++i) {
+    if (all[i].parent != parent || all[i].match != Match::kRegex) continue;
+    const Pattern::Answer answer = all[i].pattern->match(path);
+    if (answer == Pattern::Answer::kGivenUp) return {nullptr, false, true};
+    if (answer == Pattern::Answer::kNo) continue;
+    found = find_among(all, i, path);
+    return {found.location ? found.location : &all[i], true, found.failed};
+  }
+  return found;
+}
+
+}  // namespace
+
+const Location* Server::find_location(std::string_view path, bool* failed) const noexcept {
+  const Found found = find_among(locations, std::nullopt, path);
+  if (failed) *failed = found.failed;
+  return found.failed ? nullptr : found.location;
+}
+
+const Location* Server::find_named(std::string_view name) const noexcept {
+  for (const Location& location : locations) {
+    if (location.match == Match::kNamed && location.path == name) return &location;
+  }
+  return nullptr;
 }
 
 std::vector<Listen> Config::listen_addresses() const {
@@ -184,6 +234,7 @@ std::vector<Listen> Config::listen_addresses() const {
       auto known = std::find_if(out.begin(), out.end(), same);
       if (known == out.end()) known = out.insert(out.end(), listen);
       known->http2 = known->http2 || listen.http2 || server->http2;
+      known->proxy_protocol = known->proxy_protocol || listen.proxy_protocol;
       if (listen.backlog != Listen{}.backlog) known->backlog = listen.backlog;
     }
   }
@@ -204,6 +255,12 @@ const Server& Config::find_server(std::string_view address, std::string_view hos
   if (exact.server) return *exact.server;
   if (front.server) return *front.server;
   if (back.server) return *back.server;
+  for (const auto& server : servers) {
+    if (host.empty() || server->name_patterns.empty() || !listen_on(*server, address)) continue;
+    for (const auto& pattern_of_name : server->name_patterns) {
+      if (pattern_of_name->matches(host)) return *server;
+    }
+  }
   return *fallback;
 }
 

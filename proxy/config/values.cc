@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <limits>
 
 #include "proxy/config/draft.h"
 #include "proxy/config/units.h"
@@ -62,9 +63,56 @@ Failure read_flag(Scope& scope, const Directive& directive, std::optional<bool>&
 
 Failure read_template(Scope& scope, const Directive& directive, const Word& word, Template& out) {
   std::string error;
-  auto compiled = Template::compile(word.text, error);
+  auto compiled = Template::compile(word.text, error, scope.draft.groups);
   if (!compiled) return scope.draft.error(directive, word, std::move(error));
   out = std::move(*compiled);
+  return std::nullopt;
+}
+
+Failure read_number(Scope& scope, const Directive& directive, std::optional<uint32_t>& out) {
+  const auto number = parse_number(directive.arguments[0].text);
+  if (!number || *number > std::numeric_limits<int32_t>::max()) {
+    return scope.draft.error(directive, directive.arguments[0],
+                             fmt::format("\"{}\" directive invalid number", directive.name.text));
+  }
+  out = static_cast<uint32_t>(*number);
+  return std::nullopt;
+}
+
+Failure read_templates(Scope& scope, const Directive& directive, std::optional<std::vector<Template>>& out) {
+  for (const Word& word : directive.arguments) {
+    if (auto failed = read_template(scope, directive, word, own(out).emplace_back())) return failed;
+  }
+  return std::nullopt;
+}
+
+Failure read_names(Scope& scope, const Directive& directive, std::optional<std::vector<std::string>>& out) {
+  for (const Word& word : directive.arguments) {
+    std::string name;
+    if (auto failed = read_field_name(scope, directive, word, name)) return failed;
+    own(out).push_back(lower(name));
+  }
+  return std::nullopt;
+}
+
+Failure read_flags(Scope& scope, const Directive& directive, std::span<const FlagWord> words,
+                   std::optional<uint32_t>& out) {
+  uint32_t bits = 0;
+  const bool off = directive.arguments.size() == 1 && directive.arguments[0].text == "off";
+  for (const Word& word : directive.arguments) {
+    if (off) break;
+    const auto known = std::find_if(words.begin(), words.end(), [&](const FlagWord& w) { return w.text == word.text; });
+    if (known == words.end()) {
+      std::string expected = "off, or of ";
+      for (const FlagWord& it : words) expected.append(it.text).append(&it == &words.back() ? "" : ", ");
+      return scope.draft.error(directive, word, fmt::format("invalid value \"{}\"", word.text), expected);
+    }
+    if (bits & known->bit) {
+      scope.draft.warn(directive.file, word, fmt::format("duplicate value \"{}\"", word.text));
+    }
+    bits |= known->bit;
+  }
+  out = bits;
   return std::nullopt;
 }
 

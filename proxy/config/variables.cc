@@ -111,7 +111,8 @@ const Known* find_family(std::string_view name) {
 
 }  // namespace
 
-std::optional<Template> Template::compile(std::string_view text, std::string& error) {
+std::optional<Template> Template::compile(std::string_view text, std::string& error,
+                                          const std::set<std::string>& groups) {
   Template out;
   out.source_ = text;
   size_t at = 0;
@@ -122,6 +123,11 @@ std::optional<Template> Template::compile(std::string_view text, std::string& er
       at = dollar;
       continue;
     }
+    if (const char digit = at + 1 < text.size() ? text[at + 1] : '\0'; digit >= '1' && digit <= '9') {
+      out.pieces_.push_back({true, kVarCapture, std::string(1, digit)});
+      at += 2;
+      continue;
+    }
     const Named named = read_name(text, at);
     error = named.error;
     if (!error.empty()) return std::nullopt;
@@ -130,6 +136,8 @@ std::optional<Template> Template::compile(std::string_view text, std::string& er
       out.pieces_.push_back({true, variable->id, ""});
     } else if (const Known* family = find_family(named.name)) {
       out.pieces_.push_back({true, family->id, named.name.substr(family->name.size())});
+    } else if (groups.contains(named.name)) {
+      out.pieces_.push_back({true, kVarCapture, named.name});
     } else {
       error = fmt::format("unknown \"{}\" variable", named.name);
       return std::nullopt;

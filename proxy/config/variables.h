@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,14 +66,16 @@ enum Variable : uint16_t {
   kVarSentHttpField /* $sent_http_* */,
   kVarUpstreamHttpField /* $upstream_http_* */,
   kVarCookie /* $cookie_* */,
+  kVarCapture /* $1, and what a group of an expression is named */,
 };
 
 class Template {
  public:
   Template() = default;
   // Empty, with the message in `error`, for a name that is not known (`unknown "foo" variable`), a `$`
-  // without a name or a `${` without end.
-  static std::optional<Template> compile(std::string_view text, std::string& error);
+  // without a name or a `${` without end. `groups`: names that expressions of the conf give to their groups.
+  static std::optional<Template> compile(std::string_view text, std::string& error,
+                                         const std::set<std::string>& groups = {});
   static Template literal(std::string text);
   // Puts `other` after what is here.
   void append(Template other);

@@ -70,7 +70,9 @@ std::shared_ptr<SSL_CTX> make_tls_context(const TlsOptions& options, std::string
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);  // tickets carry the state
-  SSL_CTX_set_num_tickets(c, 1);
+  SSL_CTX_set_num_tickets(c, options.session_tickets ? 1 : 0);
+  if (!options.session_tickets) SSL_CTX_set_options(c, SSL_OP_NO_TICKET);
+  SSL_CTX_set_timeout(c, static_cast<long>(options.session_timeout.count()));
   SSL_CTX_set_alpn_select_cb(c, select_alpn, options.http2 ? c : nullptr);
 
   const auto failed = [&error](const std::string& what) -> std::shared_ptr<SSL_CTX> {
@@ -84,14 +86,13 @@ std::shared_ptr<SSL_CTX> make_tls_context(const TlsOptions& options, std::string
   if (SSL_CTX_set1_groups_list(c, "X25519:P-256:P-384") != 1) return failed("cannot set key exchange groups");
   if (SSL_CTX_set_cipher_list(c, options.ciphers.c_str()) != 1)
     return failed("cannot use ciphers \"" + options.ciphers + "\"");
-  if (SSL_CTX_use_certificate_chain_file(c, options.certificate.c_str()) != 1) {
-    return failed("cannot load certificate \"" + options.certificate + "\"");
+  for (const auto& [path, key] : options.certificates) {
+    if (SSL_CTX_use_certificate_chain_file(c, path.c_str()) != 1)
+      return failed("cannot load certificate \"" + path + "\"");
+    if (SSL_CTX_use_PrivateKey_file(c, key.c_str(), SSL_FILETYPE_PEM) != 1)
+      return failed("cannot load certificate key \"" + key + "\"");
+    if (SSL_CTX_check_private_key(c) != 1) return failed("certificate \"" + path + "\" and key \"" + key + "\"");
   }
-  if (SSL_CTX_use_PrivateKey_file(c, options.key.c_str(), SSL_FILETYPE_PEM) != 1) {
-    return failed("cannot load certificate key \"" + options.key + "\"");
-  }
-  if (SSL_CTX_check_private_key(c) != 1)
-    return failed("certificate \"" + options.certificate + "\" and key \"" + options.key + "\"");
   return context;
 }
 

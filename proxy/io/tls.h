@@ -3,6 +3,7 @@
 
 #include <openssl/ssl.h>
 
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,10 +13,15 @@
 namespace entrepot::io {
 
 struct TlsOptions {
-  std::string certificate;                    // PEM file: leaf first, then the chain
-  std::string key;                            // PEM file
+  struct Certificate {
+    std::string path;  // PEM file: leaf first, then the chain
+    std::string key;   // PEM file
+  };
+  std::vector<Certificate> certificates;      // of different kinds of keys; the client's choice
   std::string protocols = "TLSv1.2 TLSv1.3";  // separated by spaces; older ones are never offered
   std::string ciphers = "HIGH:!aNULL:!MD5";   // of TLS 1.2
+  std::chrono::seconds session_timeout{300};  // how long a session can be resumed
+  bool session_tickets = true;                // else no session is
   bool http2 = true;                          // ALPN offers h2 before http/1.1
 };
 

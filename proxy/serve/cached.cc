@@ -319,7 +319,7 @@ void Handler::alarm_of_pin(const Asked& asked, const cache::StoredName& stored) 
 
 // May what is stale be served while it is had anew? As the conf says, or the response itself (RFC 5861).
 bool Handler::updates_behind(const Asked& asked, const resolver::StoredResponse& response) const {
-  if (asked.place->repository->background_update && !resolver::forbids_stale(response)) return true;
+  if (asked.place->conf->proxy_cache_background_update && !resolver::forbids_stale(response)) return true;
   const int64_t stale_for = resolver::current_age(response, tools_.loop.wall_seconds()) -
                             resolver::freshness_lifetime(response);
   return stale_for <= resolver::stale_while_revalidate(response);

@@ -68,7 +68,7 @@ void Site::settle(Place& place, const config::Repository* repository, const Shar
   if (pass) {
     place.pass = &*pass;
   } else {
-    place.root = repository ? repository->root : own.root;
+    place.root = repository ? repository->root : own.root.folder;
   }
   const auto& zone = place.conf->proxy_cache ? place.conf->proxy_cache : own.proxy_cache;
   if ((place.pass || repository) && zone) {

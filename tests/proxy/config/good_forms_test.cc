@@ -127,7 +127,7 @@ TEST_F(GoodForms, ServerNames) {
 
 TEST_F(GoodForms, Tls) {
   const auto usual = good_server("");
-  EXPECT_EQ(usual->certificate, "");
+  EXPECT_TRUE(usual->certificates.empty());
   EXPECT_EQ(usual->ssl_protocols, "TLSv1.2 TLSv1.3");
   EXPECT_EQ(usual->ssl_ciphers, "HIGH:!aNULL:!MD5");
   EXPECT_FALSE(usual->http2);
@@ -135,8 +135,8 @@ TEST_F(GoodForms, Tls) {
       "http2 on; ssl_certificate certs/a.pem; ssl_certificate_key /etc/a.key; ssl_protocols TLSv1.3; "
       "ssl_ciphers AES;");
   EXPECT_TRUE(server->http2);
-  EXPECT_EQ(local(server->certificate), "certs/a.pem");
-  EXPECT_EQ(server->certificate_key, "/etc/a.key");
+  EXPECT_EQ(local(server->certificates.at(0).path), "certs/a.pem");
+  EXPECT_EQ(server->certificates.at(0).key, "/etc/a.key");
   EXPECT_EQ(server->ssl_protocols, "TLSv1.3");
   EXPECT_EQ(server->ssl_ciphers, "AES");
 }
@@ -172,7 +172,7 @@ TEST_F(GoodForms, Return) {
 TEST_F(GoodForms, DefaultsOfShared) {
   const auto server = good_server("");
   const Shared& shared = server->shared;
-  EXPECT_EQ(shared.root, "");
+  EXPECT_EQ(shared.root.folder, "");
   EXPECT_THAT(shared.add_headers, IsEmpty());
   EXPECT_THAT(shared.access_logs, IsEmpty());
   EXPECT_THAT(shared.proxy_set_headers, IsEmpty());
@@ -261,7 +261,7 @@ TEST_F(GoodForms, Types) {
               ElementsAre(testing::Pair("css", "text/css"), testing::Pair("png", "image/png"),
                           testing::Pair("png2", "image/png"), testing::Pair("scss", "text/css")));
   EXPECT_EQ(server->shared.default_type, "a/b");
-  EXPECT_EQ(server->shared.root, "/srv");
+  EXPECT_EQ(server->shared.root.folder, "/srv");
   EXPECT_THAT(*good_server("types { }")->shared.types, IsEmpty());
 }
 

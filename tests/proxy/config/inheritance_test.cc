@@ -49,7 +49,7 @@ void expect_all(const Shared& shared) {
   EXPECT_EQ(shared.slice_bytes, 1u << 20);
   EXPECT_EQ(shared.types->size(), 1u);
   EXPECT_EQ(shared.default_type, "d/e");
-  EXPECT_EQ(shared.root, "/srv");
+  EXPECT_EQ(shared.root.folder, "/srv");
   EXPECT_THAT(header_names(shared), ElementsAre("a"));
   EXPECT_THAT(log_paths(shared), ElementsAre("/a.log"));
   EXPECT_EQ(shared.proxy_set_headers.size(), 1u);
@@ -74,7 +74,7 @@ TEST_F(Inheritance, EverythingGoesDownFromServerAndNotUpOrAside) {
 
 TEST_F(Inheritance, TheOrderOfDirectivesAndBlocksDoesNotMatter) {
   const auto config = good_http("server { location / { } root /a; send_timeout 2s; } slice 1m;");
-  EXPECT_EQ(location_of(*config).root, "/a");
+  EXPECT_EQ(location_of(*config).root.folder, "/a");
   EXPECT_EQ(location_of(*config).send_timeout, 2s);
   EXPECT_EQ(location_of(*config).slice_bytes, 1u << 20);
 }
@@ -84,10 +84,10 @@ TEST_F(Inheritance, TheLowerLevelWins) {
       root /a; slice 1m; proxy_ssl_verify off; proxy_cache_key a; default_type a/a; send_timeout 1s;
       server { root /b; slice 2m; proxy_ssl_verify on; proxy_cache_key b; default_type b/b; send_timeout 2s;
         location / { root /c; slice 0; proxy_ssl_verify off; proxy_cache_key c; default_type c/c; send_timeout 3s; } })");
-  EXPECT_EQ(server_of(*config).root, "/b");
+  EXPECT_EQ(server_of(*config).root.folder, "/b");
   EXPECT_EQ(server_of(*config).slice_bytes, 2u << 20);
   EXPECT_TRUE(server_of(*config).proxy_ssl_verify);
-  EXPECT_EQ(location_of(*config).root, "/c");
+  EXPECT_EQ(location_of(*config).root.folder, "/c");
   EXPECT_EQ(location_of(*config).slice_bytes, 0u);
   EXPECT_FALSE(location_of(*config).proxy_ssl_verify);
   EXPECT_EQ(location_of(*config).proxy_cache_key.source(), "c");
@@ -133,13 +133,13 @@ TEST_F(Inheritance, TlsGoesFromHttpToServers) {
       server { listen 443 ssl; }
       server { listen 444 ssl; ssl_certificate /b.pem; ssl_certificate_key /b.key; http2 off; })");
   const Server& first = *config->servers.at(0);
-  EXPECT_EQ(first.certificate, "/a.pem");
-  EXPECT_EQ(first.certificate_key, "/a.key");
+  EXPECT_EQ(first.certificates.at(0).path, "/a.pem");
+  EXPECT_EQ(first.certificates.at(0).key, "/a.key");
   EXPECT_EQ(first.ssl_protocols, "TLSv1.3");
   EXPECT_EQ(first.ssl_ciphers, "A");
   EXPECT_TRUE(first.http2);
   const Server& second = *config->servers.at(1);
-  EXPECT_EQ(second.certificate, "/b.pem");
+  EXPECT_EQ(second.certificates.at(0).path, "/b.pem");
   EXPECT_EQ(second.ssl_protocols, "TLSv1.3");
   EXPECT_FALSE(second.http2);
 }

@@ -51,7 +51,7 @@ TEST_F(RepositoryConf, RepositoriesOfAFormat) {
   EXPECT_EQ(images.format, Format::kOci);
   EXPECT_EQ(images.authorize, Authorize::kEdge);
   EXPECT_TRUE(images.prefetch);
-  EXPECT_TRUE(images.background_update);
+  EXPECT_TRUE(images.shared.proxy_cache_background_update);
   EXPECT_EQ(images.shared.proxy_assumed_offline, std::chrono::minutes(5));
 }
 

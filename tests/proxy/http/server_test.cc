@@ -17,8 +17,7 @@ constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: edge.example\r\n\r\n
 
 std::shared_ptr<SSL_CTX> context_of(const TestCertificate& certificate, bool http2 = true) {
   io::TlsOptions options;
-  options.certificate = certificate.certificate();
-  options.key = certificate.key();
+  options.certificates = {{certificate.certificate(), certificate.key()}};
   options.http2 = http2;
   std::string error;
   auto context = io::make_tls_context(options, error);

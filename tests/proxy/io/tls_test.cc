@@ -21,8 +21,7 @@ using ::entrepot::testing::TestCertificate;
 
 TlsOptions options_of(const TestCertificate& certificate) {
   TlsOptions options;
-  options.certificate = certificate.certificate();
-  options.key = certificate.key();
+  options.certificates = {{certificate.certificate(), certificate.key()}};
   return options;
 }
 
@@ -31,12 +30,12 @@ TEST(TlsContext, SaysWhichFileIsWrongAndWhy) {
   std::string error;
 
   TlsOptions missing = options_of(one);
-  missing.certificate = "/nonexistent.pem";
+  missing.certificates[0].path = "/nonexistent.pem";
   EXPECT_FALSE(make_tls_context(missing, error));
   EXPECT_EQ(error, "cannot load certificate \"/nonexistent.pem\": No such file or directory");
 
   TlsOptions foreign = options_of(one);
-  foreign.key = other.key();
+  foreign.certificates[0].key = other.key();
   EXPECT_FALSE(make_tls_context(foreign, error));
   EXPECT_EQ(error, "cannot load certificate key \"" + other.key() + "\": key values mismatch");
 
