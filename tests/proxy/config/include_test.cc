@@ -77,7 +77,7 @@ TEST_F(Include, ErrorsPointIntoTheFileTheyStandIn) {
             "entrepot: [emerg] invalid parameter \"foo\" in sites/a.conf:2\n"
             "      listen 80 foo;\n"
             "                ^\n"
-            "    expected: default_server, ssl, http2, reuseport or backlog=NUMBER\n");
+            "    expected: default_server, ssl, http2, proxy_protocol, reuseport or backlog=NUMBER\n");
 }
 
 TEST_F(Include, ABlockDoesNotReachOverTheEndOfAFile) {
