@@ -57,7 +57,33 @@ void apply(CacheControl& control, std::string_view directive) {
   }
 }
 
+void apply(RequestControl& control, std::string_view directive) {
+  const size_t equals = directive.find('=');
+  const std::string_view name = trimmed(directive.substr(0, equals));
+  const bool has_value = equals != std::string_view::npos;
+  const bool sound = !has_value || name.size() == equals;  // no space before "="
+  const int64_t value = has_value && sound ? parse_duration(directive.substr(equals + 1)) : 0;
+  const auto is = [name](std::string_view known) { return equals_ignoring_case(name, known); };
+  if (is("max-age") && !control.max_age) control.max_age = value;
+  if (is("min-fresh") && !control.min_fresh) control.min_fresh = value;
+  if (is("stale-if-error") && !control.stale_if_error) control.stale_if_error = value;
+  if (is("max-stale") && control.max_stale < 0) control.max_stale = has_value ? value : kMaxDeltaSeconds;
+  control.no_cache |= is("no-cache");
+  control.no_store |= is("no-store");
+  control.only_if_cached |= is("only-if-cached");
+}
+
 }  // namespace
+
+RequestControl parse_request_control(std::string_view cache_control, std::string_view pragma) noexcept {
+  RequestControl control;
+  std::string_view directive;
+  const bool is_silent = cache_control.data() == nullptr;
+  while (next_element(cache_control, directive)) apply(control, directive);
+  while (is_silent && next_element(pragma, directive))
+    control.no_cache |= equals_ignoring_case(directive, "no-cache");
+  return control;
+}
 
 CacheControl parse_cache_control(std::string_view text) noexcept {
   CacheControl control;

@@ -29,4 +29,16 @@ struct CacheControl {
 // `text`: all Cache-Control fields of the message, joined by commas. Unknown directives are ignored.
 CacheControl parse_cache_control(std::string_view text) noexcept;
 
+// Of a request (RFC 9111 5.2.1). A max-age or min-fresh that is no number asks for validation; a max-stale
+// that is none allows nothing.
+struct RequestControl {
+  std::optional<int64_t> max_age, min_fresh;
+  int64_t max_stale = -1;                 // negative: what is stale is not wanted; without a value: any age
+  std::optional<int64_t> stale_if_error;  // RFC 5861 4
+  bool no_cache = false, no_store = false, only_if_cached = false;
+};
+
+// `pragma`: counts only where there is no Cache-Control at all (RFC 9111 5.4).
+RequestControl parse_request_control(std::string_view cache_control, std::string_view pragma) noexcept;
+
 }  // namespace entrepot::resolver

@@ -4,7 +4,6 @@
 #include <array>
 #include <optional>
 
-#include "resolver/cache_control.h"
 #include "resolver/http_date.h"
 #include "resolver/text.h"
 
@@ -12,14 +11,15 @@ namespace entrepot::resolver {
 
 namespace {
 
-constexpr int64_t kAbsenceLifetimeSeconds = 10;  // against poisoning by errors (robustness.md)
+constexpr int64_t kFailureLifetimeSeconds = 10;  // against poisoning by errors (robustness.md)
 
 CacheControl control_of(const StoredResponse& response) {
   // One field is the rule: then nothing is copied.
   size_t count = 0;
   for (const auto& field : response.fields) count += field.first == "cache-control";
-  CacheControl control = count < 2 ? parse_cache_control(find(response.fields, "cache-control"))
-                                   : parse_cache_control(joined(response.fields, "cache-control"));
+  CacheControl control = response.control ? parse_cache_control(*response.control)
+                         : count < 2      ? parse_cache_control(find(response.fields, "cache-control"))
+                                          : parse_cache_control(joined(response.fields, "cache-control"));
   // It takes no-store back for statuses that are understood: all that are ever stored (RFC 9111 5.2.2.3).
   if (control.must_understand) control.no_store = false;
   return control;
@@ -39,19 +39,20 @@ std::optional<int64_t> own_lifetime(const StoredResponse& response, const CacheC
   if (control.no_cache || control.no_store || control.is_private) return 0;
   if (control.s_maxage) return control.s_maxage;
   if (control.max_age) return control.max_age;
-  return expires_lifetime(response);
+  return response.control ? std::nullopt : expires_lifetime(response);
 }
 
 int64_t lifetime(const StoredResponse& response, const CacheControl& control) {
   const bool conf_speaks = response.conf_lifetime_seconds >= 0;
   const auto own = own_lifetime(response, control);
   if (!own) return conf_speaks ? std::min(response.conf_lifetime_seconds, kMaxDeltaSeconds) : 0;
-  const bool absence = response.status == 404 || response.status == 410;
-  return absence && !conf_speaks ? std::min(*own, kAbsenceLifetimeSeconds) : *own;
+  const bool failure = response.status == 404 || response.status == 410 || response.status >= 500;
+  return failure && !conf_speaks ? std::min(*own, kFailureLifetimeSeconds) : *own;
 }
 
 constexpr std::array<int, 3> kContent{200, 203, 204};
-constexpr std::array<int, 11> kWithLifetimeOnly{300, 301, 302, 303, 307, 308, 403, 404, 410, 414, 451};
+constexpr std::array<int, 16> kWithLifetimeOnly{300, 301, 302, 303, 307, 308, 403, 404,
+                                                410, 414, 451, 500, 501, 502, 503, 504};
 
 template <size_t N>
 bool is_one_of(const std::array<int, N>& statuses, int status) {
@@ -71,6 +72,14 @@ bool is_signed_redirect(const StoredResponse& response) {
   return false;
 }
 
+bool insists_on_validation(const CacheControl& said) {
+  return said.must_revalidate || said.proxy_revalidate || said.no_cache;
+}
+
+bool is_shareable(const CacheControl& said) {
+  return said.is_public || said.s_maxage || said.must_revalidate;
+}
+
 bool can_be_used_later(const StoredResponse& response, const CacheControl& control) {
   if (lifetime(response, control) > 0) return true;
   if (!is_one_of(kContent, response.status)) return false;
@@ -78,14 +87,34 @@ bool can_be_used_later(const StoredResponse& response, const CacheControl& contr
          parse_http_date(trimmed(find(response.fields, "last-modified")));
 }
 
-bool never_taken_from_a_client(std::string_view name) {
-  return name == "accept-encoding" || name == "origin" || name.starts_with("access-control-request-");
+bool never_taken_from_a_client(std::string_view name, bool every_other) {
+  return name == "accept-encoding" ||
+         (!every_other && (name == "origin" || name.starts_with("access-control-request-")));
 }
 
-NotStored vary_verdict(const StoredResponse& response, bool by_variant) {
+NotStored vary_verdict(const StoredResponse& response, const Storing& storing) {
+  if (storing.ignores_vary) return NotStored::kStorable;
   const auto names = vary_names(response.fields);
   if (std::find(names.begin(), names.end(), "*") != names.end()) return NotStored::kVaryStar;
-  return names.empty() || by_variant ? NotStored::kStorable : NotStored::kVary;
+  return names.empty() || storing.by_variant ? NotStored::kStorable : NotStored::kVary;
+}
+
+// A field's value as it is compared: a list's elements without the spaces around them.
+std::string normalised(std::string_view name, std::string_view value) {
+  const bool has_no_case = name == "accept" || name == "accept-charset" || name == "accept-language";
+  std::string text;
+  std::string_view element;
+  while (next_element(value, element)) {
+    if (element.empty()) continue;
+    if (!text.empty()) text.push_back(',');
+    for (const char c : element) {
+      // Around ";" and "=" of a parameter spaces say nothing, and inside quotes all says something.
+      const bool is_blank = c == ' ' || c == '\t';
+      if (has_no_case && is_blank && element.find('"') == std::string_view::npos) continue;
+      text.push_back(has_no_case && element.find('"') == std::string_view::npos ? lower(c) : c);
+    }
+  }
+  return text;
 }
 
 }  // namespace
@@ -110,13 +139,28 @@ bool is_fresh(const StoredResponse& response, std::time_t now) {
 
 bool forbids_stale(const StoredResponse& response) {
   const CacheControl said = control_of(response);
-  return said.must_revalidate || said.proxy_revalidate || said.no_cache;
+  return insists_on_validation(said) || said.s_maxage;
 }
 
 int64_t stale_while_revalidate(const StoredResponse& response) {
-  if (forbids_stale(response)) return -1;
-  return control_of(response).stale_while_revalidate.value_or(-1);
+  const CacheControl said = control_of(response);
+  return insists_on_validation(said) ? -1 : said.stale_while_revalidate.value_or(-1);
 }
+
+int64_t stale_if_error(const StoredResponse& response) {
+  const CacheControl said = control_of(response);
+  return insists_on_validation(said) ? -1 : said.stale_if_error.value_or(-1);
+}
+
+bool answers(const StoredResponse& response, const RequestControl& request, std::time_t now) {
+  const CacheControl said = control_of(response);
+  const int64_t age = current_age(response, now), left = lifetime(response, said) - age;
+  if (request.no_cache || (request.max_age && age > *request.max_age)) return false;
+  if (left <= 0) return request.max_stale >= -left && !insists_on_validation(said) && !said.s_maxage;
+  return !request.min_fresh || left >= *request.min_fresh;
+}
+
+bool is_shareable(const StoredResponse& response) { return is_shareable(control_of(response)); }
 
 std::string_view to_string(NotStored reason) noexcept {
   switch (reason) {
@@ -144,29 +188,28 @@ std::string_view to_string(NotStored reason) noexcept {
   return "storable";
 }
 
-NotStored storable(const StoredResponse& response, bool has_authorization, bool by_variant) {
+NotStored storable(const StoredResponse& response, const Storing& storing) {
   if (!is_one_of(kContent, response.status) && !is_one_of(kWithLifetimeOnly, response.status))
     return NotStored::kStatus;
   const CacheControl control = control_of(response);
   if (control.no_store) return NotStored::kNoStore;
   if (control.is_private) return NotStored::kPrivate;
-  if (find(response.fields, "set-cookie").data() != nullptr) return NotStored::kSetCookie;
-  const bool shareable = control.is_public || control.s_maxage || control.must_revalidate;
-  if (has_authorization && !shareable) return NotStored::kAuthorization;
-  if (const auto verdict = vary_verdict(response, by_variant); verdict != NotStored::kStorable)
-    return verdict;
+  if (!storing.ignores_set_cookie && find(response.fields, "set-cookie").data() != nullptr)
+    return NotStored::kSetCookie;
+  if (storing.has_authorization && !is_shareable(control)) return NotStored::kAuthorization;
+  if (const auto verdict = vary_verdict(response, storing); verdict != NotStored::kStorable) return verdict;
   if (is_signed_redirect(response)) return NotStored::kSignedRedirect;
   return can_be_used_later(response, control) ? NotStored::kStorable : NotStored::kNoFreshness;
 }
 
-std::vector<std::string> vary_names(const Fields& response_fields) {
+std::vector<std::string> vary_names(const Fields& response_fields, bool every_other) {
   const std::string vary = joined(response_fields, "vary");
   std::vector<std::string> names;
   std::string_view list = vary, element;
   while (next_element(list, element)) {
     std::string name(element);
     std::transform(name.begin(), name.end(), name.begin(), lower);
-    if (!name.empty() && !never_taken_from_a_client(name)) names.push_back(std::move(name));
+    if (!name.empty() && !never_taken_from_a_client(name, every_other)) names.push_back(std::move(name));
   }
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
@@ -177,8 +220,7 @@ std::string variant_key(const std::vector<std::string>& names,
                         const std::function<std::string(std::string_view)>& value_of) {
   std::string key;
   for (const auto& name : names) {
-    const std::string all = value_of(name);
-    const std::string_view value = trimmed(all);
+    const std::string value = normalised(name, value_of(name));
     // Lengths keep values apart: no value can pretend to be the next name.
     key.append(name).append("=").append(std::to_string(value.size())).append(":").append(value).append(";");
   }

@@ -1,8 +1,10 @@
-// The encoding, version 1; numbers are little endian, text is a u32 length and its bytes:
+// The encoding, version 2; numbers are little endian, text is a u32 length and its bytes:
 //
 //   u8 version | u16 status | i64 request_time | i64 response_time | i64 age | u64 length | i64 conf_lifetime
 //   u8 digest source | u8 digest algorithm (0: no digest), then the digest's bytes
-//   u32 number of fields, then name and value of each | nothing after
+//   u32 number of fields, then name and value of each | u8 1 and text, or 0: control | nothing after
+//
+// Version 1 ends behind the fields.
 #include "resolver/stored_response.h"
 
 #include <algorithm>
@@ -11,7 +13,7 @@ namespace entrepot::resolver {
 
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2, kVersionWithoutControl = 1;
 
 template <typename T>
 void put(std::string& out, T value) {
@@ -133,12 +135,15 @@ std::string StoredResponse::encode() const {
     put_text(out, name);
     put_text(out, value);
   }
+  put(out, static_cast<uint8_t>(control.has_value()));
+  if (control) put_text(out, *control);
   return out;
 }
 
 std::optional<StoredResponse> StoredResponse::decode(std::string_view bytes) {
   Reader reader(bytes);
-  if (reader.number<uint8_t>() != kVersion) return std::nullopt;
+  const auto version = reader.number<uint8_t>();
+  if (version != kVersion && version != kVersionWithoutControl) return std::nullopt;
   StoredResponse response;
   response.status = reader.number<uint16_t>();
   response.request_time = static_cast<std::time_t>(reader.number<int64_t>());
@@ -159,6 +164,11 @@ std::optional<StoredResponse> StoredResponse::decode(std::string_view bytes) {
     const std::string_view name = reader.text();
     const std::string_view value = reader.text();
     response.fields.emplace_back(name, value);
+  }
+  if (version == kVersion) {
+    const auto has_control = reader.number<uint8_t>();
+    if (has_control > 1) return std::nullopt;
+    if (has_control == 1) response.control = std::string(reader.text());
   }
   if (reader.failed() || reader.left() != 0) return std::nullopt;
   return response;

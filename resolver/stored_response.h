@@ -45,6 +45,9 @@ struct StoredResponse {
   DigestSource digest_source = DigestSource::kNone;
   // Lifetime from the conf (proxy_cache_valid), used where the response itself says nothing. Negative: none.
   int64_t conf_lifetime_seconds = -1;
+  // Set where something else than Cache-Control and Expires of the fields decides about it, in
+  // Cache-Control's own words (caching_policy.h): then these two are not looked at.
+  std::optional<std::string> control;
 
   std::string encode() const;
   // Empty for what is not an encoding of this or an older version. Any bytes may be given.

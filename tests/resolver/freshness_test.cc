@@ -97,8 +97,8 @@ TEST(FreshnessLifetime, NeverExceedsTheClamp) {
   EXPECT_EQ(freshness_lifetime(response({{"expires", "Fri, 31 Dec 9999 23:59:59 GMT"}})), int64_t{1} << 31);
 }
 
-TEST(FreshnessLifetime, AbsenceIsShortUnlessTheConfSaysOtherwise) {
-  for (const int status : {404, 410}) {
+TEST(FreshnessLifetime, FailureIsShortUnlessTheConfSaysOtherwise) {
+  for (const int status : {404, 410, 500, 503}) {
     StoredResponse r = with_control("max-age=3600", status);
     EXPECT_EQ(freshness_lifetime(r), 10) << status;
     r.conf_lifetime_seconds = 60;
@@ -282,9 +282,12 @@ INSTANTIATE_TEST_SUITE_P(
         StorableCase{"421", 421, kFresh, false, NotStored::kStatus},
         StorableCase{"429", 429, kFresh, false, NotStored::kStatus},
         StorableCase{"431", 431, kFresh, false, NotStored::kStatus},
-        StorableCase{"500", 500, kFresh, false, NotStored::kStatus},
-        StorableCase{"502", 502, kFresh, false, NotStored::kStatus},
-        StorableCase{"503", 503, kFresh, false, NotStored::kStatus}));
+        // What the origin or the conf gives a lifetime, for that long
+        StorableCase{"500", 500, kFresh, false, NotStored::kStorable},
+        StorableCase{"503", 503, kFresh, false, NotStored::kStorable},
+        StorableCase{"503 with etag only", 503, {{"etag", "\"a\""}}, false, NotStored::kNoFreshness},
+        StorableCase{"599", 599, kFresh, false, NotStored::kStatus},
+        StorableCase{"299", 299, kFresh, false, NotStored::kStatus}));
 
 TEST(StorableByConf, LifetimeFromTheConfIsEnough) {
   StoredResponse r = response({}, 302);
@@ -294,10 +297,18 @@ TEST(StorableByConf, LifetimeFromTheConfIsEnough) {
   EXPECT_EQ(storable(r, false), NotStored::kNoFreshness);
 }
 
-TEST(StorableByConf, ServerErrorsAreNotStoredWhateverTheConfSays) {
+TEST(StorableByConf, ServerErrorsAreStoredWhereTheConfSaysSo) {
   StoredResponse r = response({}, 503);
+  EXPECT_EQ(storable(r, false), NotStored::kNoFreshness);
   r.conf_lifetime_seconds = 60;
-  EXPECT_EQ(storable(r, false), NotStored::kStatus);
+  EXPECT_EQ(storable(r, false), NotStored::kStorable);
+}
+
+TEST(StorableByConf, CookiesAndVaryMayBeIgnored) {
+  const StoredResponse cookie = response({{"cache-control", "max-age=60"}, {"set-cookie", "a=b"}});
+  EXPECT_EQ(storable(cookie, Storing{.ignores_set_cookie = true}), NotStored::kStorable);
+  const StoredResponse star = response({{"cache-control", "max-age=60"}, {"vary", "*"}});
+  EXPECT_EQ(storable(star, Storing{.ignores_vary = true}), NotStored::kStorable);
 }
 
 TEST(StorableByDigest, PromisedDigestIsEnough) {
@@ -375,6 +386,8 @@ TEST(Freshness, WhatIsStaleMayBeServedForAsLongAsItSays) {
     bool forbids;
   } kRows[] = {{"max-age=1, stale-while-revalidate=30", 30, false},
                {"max-age=1", -1, false},
+               {"s-maxage=1", -1, true},
+               {"s-maxage=1, stale-while-revalidate=30", 30, true},
                {"stale-while-revalidate=30, must-revalidate", -1, true},
                {"stale-while-revalidate=30, proxy-revalidate", -1, true},
                {"stale-while-revalidate=30, no-cache", -1, true}};
@@ -384,6 +397,10 @@ TEST(Freshness, WhatIsStaleMayBeServedForAsLongAsItSays) {
     EXPECT_EQ(stale_while_revalidate(response), row.seconds) << row.control;
     EXPECT_EQ(forbids_stale(response), row.forbids) << row.control;
   }
+}
+
+TEST(Vary, OriginIsANameWhereEveryOtherIs) {
+  EXPECT_THAT(vary_names({{"vary", "Origin, Accept-Encoding"}}, true), ElementsAre("origin"));
 }
 
 }  // namespace

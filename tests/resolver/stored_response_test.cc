@@ -23,10 +23,26 @@ StoredResponse full() {
   response.expected_digest = some_digest(DigestAlgorithm::kSha512);
   response.digest_source = DigestSource::kHeader;
   response.conf_lifetime_seconds = 600;
+  response.control = "max-age=60";
   return response;
 }
 
 TEST(StoredResponse, ComesBackAsItWasEncoded) { EXPECT_EQ(StoredResponse::decode(full().encode()), full()); }
+
+TEST(StoredResponse, OfTheFirstVersionIsReadToo) {
+  StoredResponse response = full();
+  response.control.reset();
+  std::string bytes = response.encode();
+  bytes.front() = '\1';
+  bytes.pop_back();
+  EXPECT_EQ(StoredResponse::decode(bytes), response);
+}
+
+TEST(StoredResponse, EmptyControlIsNotNone) {
+  StoredResponse response = full();
+  response.control = "";
+  EXPECT_EQ(StoredResponse::decode(response.encode()), response);
+}
 
 TEST(StoredResponse, DefaultsComeBackToo) {
   EXPECT_EQ(StoredResponse::decode(StoredResponse{}.encode()), StoredResponse{});
