@@ -52,8 +52,8 @@ std::string_view opaque_tag(const Fields& fields) {
 }
 
 bool names_another_representation(const Fields& stored, const Fields& fresh) {
-  const std::string strong = strong_etag(fresh);
-  return !strong.empty() && strong != opaque_tag(stored);
+  const std::string_view told = opaque_tag(fresh);
+  return !told.empty() && told != opaque_tag(stored);
 }
 
 // Greater numbers are refused, so that nobody who adds 1 to one of them has to think.
@@ -85,7 +85,7 @@ bool update_on_304(StoredResponse& stored, const Fields& upstream) {
   if (names_another_representation(stored.fields, upstream)) return false;
   Fields fresh = store_fields(upstream);
   std::erase_if(fresh, [](const auto& field) {
-    return describes_the_bytes(field.first) || field.first == "set-cookie";
+    return describes_the_bytes(field.first) || field.first == "set-cookie" || field.first == "etag";
   });
   std::erase_if(stored.fields, [&fresh](const auto& old) {
     // The Date of the first answer says nothing about the age of this one.

@@ -21,7 +21,7 @@ Fields end_to_end_fields(const Fields& upstream);
 Fields store_fields(const Fields& upstream);
 
 // Takes the fields of a 304 into a stored response and sets its age (RFC 9111 3.2). Fields that describe the
-// stored bytes stay: Content-*, and promised digests. Its caller sets request_time, response_time and the
+// stored bytes stay: Content-*, ETag, and promised digests. Its caller sets request_time, response_time and the
 // conf's lifetime. False, and nothing changed: the 304 names another representation (RFC 9111 4.3.4).
 bool update_on_304(StoredResponse& stored, const Fields& upstream);
 

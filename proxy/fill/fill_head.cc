@@ -94,7 +94,7 @@ io::Task<FillTask::First> FillTask::take_first(Source& source, upstream::Exchang
     co_return First::kAskAgain;
   }
   // What is stored outlives an upstream that is in trouble.
-  if (plan_.stale && plan_.of_repository && (status >= 500 || status == 429)) {
+  if (plan_.stale && outlives(status)) {
     fail(Error::kBadStatus, "upstream answered " + std::to_string(status));
     co_return First::kSettled;
   }
@@ -171,6 +171,7 @@ bool FillTask::freshen(const upstream::UpstreamHead& head) {
   response.request_time = asked_at_;
   response.response_time = context_.loop.wall_seconds();
   response.conf_lifetime_seconds = lifetime_of(response.status);
+  resolver::settle_caching(policy(), head.fields, response);
   plan_.fill->unless_disowned(
       [&] { plan_.cache->put_response(plan_.name, response.encode(), plan_.stale_blob->digest()); });
   plan_.fill->merge(plan_.stale_blob);
@@ -187,6 +188,7 @@ resolver::StoredResponse FillTask::response_of(const upstream::UpstreamHead& hea
   response.age_seconds = resolver::age_value(head.fields);
   response.length_bytes = length_bytes;
   response.conf_lifetime_seconds = lifetime_of(response.status);
+  resolver::settle_caching(policy(), head.fields, response);
   if (response.status != 200) return response;
   const auto promised = resolver::promised_digest(head.status, head.fields);
   const auto& known = plan_.expected_digest;
@@ -203,6 +205,22 @@ resolver::StoredResponse FillTask::response_of(const upstream::UpstreamHead& hea
   return response;
 }
 
+bool FillTask::outlives(int status) const {
+  if (plan_.of_repository) return status >= 500 || status == 429;
+  return (failing_of_status(status) & plan_.outlived) != 0;
+}
+
+resolver::CachingPolicy FillTask::policy() const {
+  const config::Shared& conf = *plan_.origin.conf;
+  resolver::CachingPolicy policy;
+  policy.targets = conf.cache_control_targets;
+  policy.surrogate_control = conf.surrogate_control;
+  policy.ignored = conf.proxy_ignore_headers;
+  policy.heuristic_percent = plan_.of_repository ? 0 : conf.heuristic.percent;
+  policy.heuristic_max_seconds = conf.heuristic.max.count();
+  return policy;
+}
+
 int64_t FillTask::lifetime_of(int status) const {
   const config::Shared& conf = *plan_.origin.conf;
   return plan_.of_repository ? lifetime_in_repository(conf, plan_.cls, status) : conf_lifetime(conf, status);
@@ -212,7 +230,15 @@ int64_t FillTask::lifetime_of(int status) const {
 // by a digest or a version is stored, and of the rest what may not be shared unasked is, but asked for each
 // time.
 resolver::NotStored FillTask::verdict_on(resolver::StoredResponse& response) const {
-  if (!plan_.of_repository) return resolver::storable(response, false);
+  if (!plan_.of_repository) {
+    const auto& ignored = plan_.origin.conf->proxy_ignore_headers;
+    resolver::Storing storing;
+    storing.by_variant = true;
+    storing.ignores_vary = plan_.ignores_vary;
+    storing.ignores_set_cookie = std::find(ignored.begin(), ignored.end(), "set-cookie") != ignored.end();
+    return resolver::storable(response, storing);
+  }
+  if (response.status >= 500) return resolver::NotStored::kStatus;
   const bool for_one_client = plan_.origin.repository->authorize == config::Authorize::kUpstream;
   if (for_one_client && response.status != 200)
     return resolver::NotStored::kStatus;  // it may be another's 200
@@ -261,6 +287,8 @@ io::Task<FillTask::First> FillTask::begin_body(Source& source, upstream::Exchang
     trouble_ = too_long();
     co_return First::kAskAgain;
   }
+  const bool goes_on = co_await settle_variant(response);
+  if (!goes_on) co_return First::kSettled;
   const bool withheld = plan_.check && response.status == 200;
   const bool merged = !withheld && co_await settle_digest(response);
   if (merged) co_return First::kSettled;
@@ -352,7 +380,7 @@ io::Task<void> FillTask::ask_length(Source& source) {
   }
   resolver::StoredResponse response = response_of(**head, judged.length_bytes);
   const std::string validator = resolver::strong_etag((*head)->fields);
-  if (resolver::storable(response, false) != resolver::NotStored::kStorable ||
+  if (resolver::storable(response, false) != resolver::NotStored::kStorable ||  // by no variants: it passes
       (validator.empty() && !response.expected_digest)) {
     plan_.fill->pass("the upstream refuses the range");
     co_return;

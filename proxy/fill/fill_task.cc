@@ -33,13 +33,17 @@ void FillTask::start(std::function<void()> ended) {
   ended_ = std::move(ended);
   ++context_.counters.started;
   ++context_.counters.running;
+  wait_for_demand();
+  run_ = run();
+  run_.start();
+}
+
+void FillTask::wait_for_demand() {
   plan_.fill->set_demand_waiter([&loop = context_.loop, self = std::weak_ptr<bool>(alive_), this] {
     loop.post([self, this] {
       if (!self.expired()) news_.notify();
     });
   });
-  run_ = run();
-  run_.start();
 }
 
 FillTask::~FillTask() {
@@ -49,7 +53,7 @@ FillTask::~FillTask() {
 
 io::Task<void> FillTask::run() {
   co_await ask_first();
-  auto& fill = *plan_.fill;
+  auto& fill = *plan_.fill;  // the head has settled which one
   while (fill.phase() == FillPhase::kBody) {
     std::erase_if(transfers_, [](const Transfer& transfer) { return transfer.ended; });
     if (transfers_.empty() && length_ != kUnknownLength && !fill.next_gap(0)) {

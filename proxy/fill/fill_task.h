@@ -28,10 +28,12 @@
 #include "proxy/io/pool.h"
 #include "proxy/io/task.h"
 #include "proxy/upstream/client.h"
+#include "resolver/caching_policy.h"
 #include "resolver/format.h"
 #include "resolver/freshness.h"
 #include "resolver/resolution.h"
 #include "resolver/stored_response.h"
+#include "resolver/variants.h"
 
 namespace entrepot::fill {
 
@@ -91,6 +93,13 @@ struct FillPlan {
   // The stored response to validate, with its blob whole.
   std::optional<resolver::StoredResponse> stale;
   std::shared_ptr<cache::Blob> stale_blob;
+  uint32_t outlived = 0;  // with which failings it is served, so that their answers are not taken: config::Failing
+  // Of a plain location: the name whose variants there are, by what they vary as far as that is known, and
+  // which fields of the client's are not told to the upstream.
+  cache::Name base;
+  resolver::Variants variants;
+  std::vector<std::string> unsent;
+  bool ignores_vary = false;
   // What a stored part is pinned to, where the fill goes on from one.
   std::string stored_validator;
   uint64_t stored_length = cache::kUnknownLength;
@@ -180,6 +189,10 @@ class FillTask {
   bool has_other_length(const resolver::StoredResponse& response) const;
   bool is_too_long(uint64_t length_bytes) const;
   std::string too_long() const;
+  bool outlives(int status) const;
+  resolver::CachingPolicy policy() const;
+  io::Task<bool> settle_variant(const resolver::StoredResponse& response);  // fill_variant.cc
+  void wait_for_demand();
   io::Task<bool> settle_digest(const resolver::StoredResponse& response);
   io::Task<void> follow_merged(std::shared_ptr<cache::Fill> other, std::string metadata);
   io::Task<void> ask_length(Source& source);

@@ -25,6 +25,36 @@ std::string source_key(const Origin& origin, const config::UpstreamServer& serve
                                                     : origin.pass->host + " " + server.address;
 }
 
+bool can_be_told(std::string_view name) noexcept {
+  static constexpr std::string_view kNever[] = {
+      "accept-encoding", "connection",    "content-length", "expect",           "host",    "http2-settings",
+      "if-match",        "if-none-match", "if-range",       "if-modified-since", "if-unmodified-since",
+      "keep-alive",      "range",         "te",             "trailer",          "transfer-encoding",
+      "upgrade",         "via"};
+  return std::find(std::begin(kNever), std::end(kNever), name) == std::end(kNever) && !name.starts_with("proxy-");
+}
+
+uint32_t failing_of_status(int status) noexcept {
+  switch (status) {
+    case 403:
+      return config::kFailing403;
+    case 404:
+      return config::kFailing404;
+    case 429:
+      return config::kFailing429;
+    case 500:
+      return config::kFailing500;
+    case 502:
+      return config::kFailing502;
+    case 503:
+      return config::kFailing503;
+    case 504:
+      return config::kFailing504;
+    default:
+      return 0;
+  }
+}
+
 int64_t conf_lifetime(const config::Shared& conf, int status) {
   for (const auto& valid : conf.proxy_cache_valid) {
     if (valid.statuses.empty() ||

@@ -35,6 +35,16 @@ std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstre
 // a URL of its own, that URL's host.
 std::string source_key(const Origin& origin, const config::UpstreamServer& server);
 
+// All values of a request field that the upstream is told, joined by ", "; empty: none.
+std::string sent_value(const Origin& origin, std::string_view name);
+
+// Can a client's field be told to the upstream because responses vary by it? Not where the fill has one of its own
+// of the name, nor where it is the connection's.
+bool can_be_told(std::string_view name) noexcept;
+
+// Of config::Failing: what this status is one of; 0: none.
+uint32_t failing_of_status(int status) noexcept;
+
 // proxy_cache_valid for a status, in seconds; negative: it says nothing.
 int64_t conf_lifetime(const config::Shared& conf, int status);
 // The same in a repository, where the class speaks when the conf is silent.

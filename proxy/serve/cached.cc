@@ -5,6 +5,7 @@
 #include "proxy/serve/handler.h"
 #include "proxy/serve/question.h"
 #include "proxy/serve/range.h"
+#include "proxy/serve/reuse.h"
 #include "resolver/freshness.h"
 #include "resolver/resolution.h"
 
@@ -16,27 +17,6 @@ using cache::kUnknownLength;
 namespace {
 
 constexpr int kMaxRounds = 6;            // a fill may end under its readers; each round asks anew
-constexpr uint64_t kFirstPartLimit = 4;  // slices in the first question; the rest follows by demand
-
-// The range that has to be there first; the others follow by demand, once the length is known. Empty: all of
-// it is asked for, or may be.
-std::optional<SingleRange> first_range(const http::Request& request) {
-  const auto ranges = parse_ranges(sole_field(request, "range"));
-  if (ranges.empty() || request.method != http::Method::kGet || request.has("if-range")) return std::nullopt;
-  return ranges.front();
-}
-
-// What the first question to the upstream is about.
-fill::Part first_part(const http::Request& request, uint64_t slice_bytes) {
-  const auto range = first_range(request);
-  if (!range || slice_bytes == 0) return {};
-  if (range->suffix) return {0, kUnknownLength, suffix_to_ask(*range->suffix)};
-  if (range->first == 0 && !range->last) return {};
-  const uint64_t begin = range->first / slice_bytes * slice_bytes;
-  const uint64_t furthest = begin + slice_bytes * kFirstPartLimit;
-  if (!range->last || *range->last >= furthest) return {begin, furthest, 0};
-  return {begin, (*range->last / slice_bytes + 1) * slice_bytes, 0};
-}
 
 // Bytes that will be read, where that can be said before the length is known. `request`: null for the whole.
 fill::DemandHold demand_of(const std::shared_ptr<cache::Fill>& fill, const http::Request* request) {
@@ -119,10 +99,18 @@ io::Task<void> Handler::serve_outcome(http::Stream& stream, std::unique_ptr<Aske
     case Outcome::Kind::kHead:
       co_await serve_head(stream, std::move(asked), std::move(outcome));
       break;
+    case Outcome::Kind::kNothing:
+      refuse(stream, asked->place, 504, "only-if-cached", "nothing that is stored may answer this");
+      break;
     case Outcome::Kind::kAbsent:
       refuse(stream, asked->place, 404, "not-found", "no file is served under this path");
       break;
     case Outcome::Kind::kFailed:
+      if (outcome.must_validate && outcome.error != Error::kBadStatus) {
+        refuse(stream, asked->place, 504, "validation-failed",
+               "what is stored must not be used unvalidated: " + outcome.trouble);
+        break;
+      }
       if (const auto refused = refusal_of(asked->wanted, outcome.error); !refused.empty()) {
         refuse(stream, asked->place, 502, refused, outcome.trouble);  // the fill has said it in the log, once
         break;
@@ -138,8 +126,15 @@ io::Task<void> Handler::serve_head(http::Stream& stream, std::unique_ptr<Asked> 
   tools_.counters.passed.fetch_add(1, std::memory_order_relaxed);
   Passing passing = co_await open_pass(stream, *asked);
   const int status = passing.exchange ? passing.exchange->received_head().status : 0;
-  if (!outcome.stored || !is_trouble(status))
-    co_return answer_passing(stream, *asked, std::move(passing));
+  const bool is_plain = !asked->place->repository;
+  if (is_plain && outcome.stored && passing.exchange)
+    note_head(*asked, outcome, passing.exchange->received_head());
+  const bool stale_serves =
+      outcome.stored &&
+      (is_plain ? ((passing.exchange ? fill::failing_of_status(status) : failing_of(passing.error)) &
+                   outlives(*asked->place->conf, *outcome.response, asked->control, tools_.loop.wall_seconds()))
+                : is_trouble(status));
+  if (!stale_serves) co_return answer_passing(stream, *asked, std::move(passing));
   outcome.kind = Outcome::Kind::kStored;
   serve_stored(stream, *asked, outcome);
 }
@@ -165,25 +160,29 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
   const auto cache = asked.place->cache;
   Outcome outcome;
   std::optional<Outcome> stale;
+  bool led = false;  // a fill of this name, or of the name whose variant it turned out to be
 
   for (int round = 0; round < kMaxRounds; ++round) {
     // Who may be given what is stale does not wait for a running fill before that is known.
-    const bool may_be_stale = asked.place->repository && asked.wanted.cls == resolver::Class::kMutable;
+    const bool is_plain = !asked.place->repository;
+    const bool may_be_stale = is_plain || asked.wanted.cls == resolver::Class::kMutable;
     std::shared_ptr<cache::Fill> fill = head_only || may_be_stale ? nullptr : cache->running(asked.name);
     bool leader = false, behind = false;
     fill::FillPlan plan;
     auto handover = std::make_shared<fill::Handover>();
 
     if (!fill) {
-      const uint64_t generation = cache->generation(asked.hash);
-      auto look = [cache, name = asked.name] { return cache->lookup(name); };
-      std::optional<cache::StoredName> stored = co_await tools_.pool.run(tools_.loop, std::move(look));
+      uint64_t generation = 0;
+      std::optional<cache::StoredName> stored = co_await look_up(stream, asked, generation);
       std::optional<resolver::StoredResponse> response =
           stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
       const bool whole = response && is_verified(stored);
       if (response && stored->blob && usable(stream, asked, *stored, *response)) {
         outcome.kind = Outcome::Kind::kStored;
-        outcome.status = !whole             ? CacheStatus::kHitUnverified
+        const bool is_stale = is_plain && !asked.settled && !lasts(asked.wanted.cls, *response) &&
+                              !resolver::is_fresh(*response, tools_.loop.wall_seconds());  // max-stale
+        outcome.status = is_stale           ? CacheStatus::kStale
+                         : !whole           ? CacheStatus::kHitUnverified
                          : !asked.settled   ? CacheStatus::kHit
                          : asked.was_stored ? CacheStatus::kRevalidated
                                             : CacheStatus::kMiss;
@@ -195,13 +194,17 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
       asked.was_stored |= whole;
       const bool right = whole && (response->status != 200 || agrees(asked.wanted, *stored, *response));
       if (whole && !right && lasts(asked.wanted.cls, *response)) alarm_of_pin(asked, *stored);
-      if (right && asked.place->repository && response->status == 200 && !asked.wanted.anew) {
+      if (right && (is_plain || (response->status == 200 && !asked.wanted.anew))) {
         stale.emplace();
         stale->kind = Outcome::Kind::kStored;
         stale->status = CacheStatus::kStale;
         stale->stored = stored;
         stale->response = response;
         stale->generation = generation;
+      }
+      if (asked.control.only_if_cached || asked.not_stored || asked.has_credentials) {
+        outcome.kind = asked.control.only_if_cached ? Outcome::Kind::kNothing : Outcome::Kind::kPassed;
+        co_return outcome;
       }
       if (!asked.barred.empty()) {
         outcome.error = Error::kBadStatus;
@@ -213,12 +216,17 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
         outcome.kind = Outcome::Kind::kHead;
         co_return outcome;
       }
-      behind = stale && may_be_stale && updates_behind(asked, *response);
+      WhileUpdating updating;
+      if (stale && is_plain && !asked.anew)
+        updating = while_updating(*asked.place->conf, *response, asked.control, tools_.loop.wall_seconds());
+      if (stale && !is_plain && may_be_stale) updating.first = updating.others = updates_behind(asked, *response);
       const auto seen = round + 1 < kMaxRounds ? std::optional(generation) : std::nullopt;
       auto claim = [cache, name = asked.name, seen] { return fill::Claimed(cache->claim(name, true, seen)); };
       fill::Claimed claimed = co_await tools_.pool.run(tools_.loop, std::move(claim));
       fill = claimed.fill();
       leader = claimed.leads();
+      led |= leader;
+      behind = leader ? updating.first : updating.others && fill->phase() != FillPhase::kMerged;
       if (leader) {
         // What once was stored under a version's name is what it must be, though its bytes were evicted.
         const bool pinned = stored && stored->digest && response && response->status == 200 &&
@@ -231,7 +239,8 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
         if (pinned) plan.digest_source = resolver::DigestSource::kFirstUse;
         asked.subject = fill::subject_of(expected, asked.name);
         for (const auto* lender : lenders) plan.lenders.push_back(lender_origin(stream, asked, *lender));
-        if (right) {
+        if (right && (!is_plain || asked.place->conf->proxy_cache_revalidate)) {
+          plan.outlived = outlives(*asked.place->conf, *response, asked.control, tools_.loop.wall_seconds());
           plan.stale = std::move(response);
           plan.stale_blob = stored->blob;
         } else if (!whole && stored && stored->blob) {
@@ -270,7 +279,7 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
     const FillPhase phase = fill->phase();
     if (phase == FillPhase::kBody || phase == FillPhase::kComplete) {
       outcome.kind = Outcome::Kind::kFilling;
-      outcome.status = !leader            ? CacheStatus::kCollapsed
+      outcome.status = !led               ? CacheStatus::kCollapsed
                        : asked.was_stored ? CacheStatus::kExpired
                                           : CacheStatus::kMiss;
       if (outcome.metadata.empty()) outcome.metadata = fill->head().metadata;
@@ -294,8 +303,9 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
                        ((others_may || fill->disk_failed()) && round + 1 < kMaxRounds);
     if (!again) break;
   }
-  if (!stale) {
+  if (!stale || !stale_may_serve(asked, *stale, outcome.error)) {
     outcome.kind = Outcome::Kind::kFailed;
+    outcome.must_validate = stale && resolver::forbids_stale(*stale->response);
     co_return outcome;
   }
   outcome = std::move(*stale);
@@ -317,21 +327,16 @@ void Handler::alarm_of_pin(const Asked& asked, const cache::StoredName& stored) 
                    asked.wanted.digest->str() + " is named now");
 }
 
-// May what is stale be served while it is had anew? As the conf says, or the response itself (RFC 5861).
-bool Handler::updates_behind(const Asked& asked, const resolver::StoredResponse& response) const {
-  if (asked.place->conf->proxy_cache_background_update && !resolver::forbids_stale(response)) return true;
-  const int64_t stale_for = resolver::current_age(response, tools_.loop.wall_seconds()) -
-                            resolver::freshness_lifetime(response);
-  return stale_for <= resolver::stale_while_revalidate(response);
-}
-
 // Can what the index has answer without the upstream?
 bool Handler::usable(const http::Stream& stream, const Asked& asked, const cache::StoredName& stored,
                      const resolver::StoredResponse& response) const {
   const std::time_t now = tools_.loop.wall_seconds();
   if (response.status == 200 && !agrees(asked.wanted, stored, response)) return false;
   const bool settled = asked.settled && response.response_time >= asked.at;
-  const bool fresh = lasts(asked.wanted.cls, response) || resolver::is_fresh(response, now);
+  if (asked.has_credentials && !resolver::is_shareable(response)) return false;
+  const bool fresh = lasts(asked.wanted.cls, response) ||
+                     (asked.place->repository ? resolver::is_fresh(response, now)
+                                              : !asked.anew && resolver::answers(response, asked.control, now));
   if (!settled && (asked.wanted.anew || !fresh)) return false;
   if (stored.blob->state() == cache::BlobState::kVerified) return true;
   return !asked.for_ourselves && holds_all(*stored.blob, stream.request());
@@ -360,8 +365,7 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
                                          asked.hash, outcome.generation, fresh_until, now, stays,
                                          asked.pinned_as});
     // What a request of an older conf found is not what one of this conf is looking for.
-    if (fresh_until > now && asked.site == site_)
-      hot_.insert(asked.hot_hash, asked.hot_key, std::move(hot), 1024 + in_memory);
+    if (fresh_until > now && asked.site == site_) insert_hot(stream, asked, std::move(hot), 1024 + in_memory);
   }
   if (asked.place->cdn && whole && stays && redirect_to_cdn(stream, *asked.place, prepared->length_bytes))
     return;
@@ -387,39 +391,6 @@ void Handler::serve_filling(http::Stream& stream, const Asked& asked, const Outc
   if (asked.place->pass && (!fill.head().validator.empty() || fill.head().expected_digest))
     content.origin = std::make_shared<const fill::Origin>(origin_of(stream, asked, true));
   answer(stream, *asked.place, content);
-}
-
-// What the client gets besides. `digest`: of the content, where it is known.
-void Handler::add_extra(const Asked& asked, const std::optional<Digest>& digest,
-                        resolver::StoredResponse& response) {
-  for (const auto& [name, value] : asked.extra) set_field(response.fields, name, value);
-  const config::Repository* repository = asked.place->repository;
-  if (!repository || response.status != 200) return;
-  const bool for_one_client = repository->authorize == config::Authorize::kUpstream;
-  const auto control = resolver::cache_control_of(asked.wanted.cls, for_one_client);
-  if (!control.empty() && !asked.moves) set_field(response.fields, "cache-control", control);
-  if (repository->format == config::Format::kMaven || repository->format == config::Format::kGeneric)
-    add_checksums(digest, response);
-}
-
-fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill) {
-  const Place& place = *asked.place;
-  fill::FillPlan plan;
-  plan.origin = origin_of(stream, asked, true);
-  plan.cache = place.cache;
-  plan.name = asked.name;
-  plan.fill = std::move(fill);
-  plan.rule = asked.wanted.rule;
-  plan.form = asked.wanted.form;
-  if (plan.form && plan.form->fault_of) plan.check = check_of(*plan.form, plan.rule);
-  if (!asked.for_ourselves && !plan.form) plan.first = first_part(stream.request(), place.conf->slice_bytes);
-  plan.expected_digest = asked.wanted.digest;
-  plan.digest_source = asked.wanted.digest_source;
-  plan.expected_length = asked.wanted.length_bytes;
-  plan.vouchers = asked.wanted.vouchers;
-  plan.of_repository = place.repository != nullptr;
-  plan.cls = asked.wanted.cls;
-  return plan;
 }
 
 }  // namespace entrepot::serve

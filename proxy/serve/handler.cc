@@ -5,6 +5,7 @@
 #include "proxy/config/routing.h"
 #include "proxy/serve/question.h"
 #include "proxy/serve/request_variables.h"
+#include "proxy/serve/reuse.h"
 #include "resolver/freshness.h"
 
 namespace entrepot::serve {
@@ -68,7 +69,8 @@ void Handler::on_request(http::Stream& stream) noexcept {
   // otherwise.
   const bool between_them =
       place.pass && place.authorize == config::Authorize::kNobody && request.has("authorization");
-  const bool shared = place.cache && !between_them;
+  const bool is_plain = !place.repository;  // there what is stored tells whether it is everybody's
+  const bool shared = place.cache && (is_plain || !between_them);
   const bool may = place.authorize != config::Authorize::kUpstream || stream.came_by_link ||
                    rights_.has(right_of(stream, place, *path), tools_.loop.wall_seconds());
   if (shared) {
@@ -93,6 +95,7 @@ void Handler::on_request(http::Stream& stream) noexcept {
     asked->hot_key = name_.text;
     asked->hot_hash = cache::name_hash(name_.space, name_.text);
     want(*asked, plain_wanted(place, asked->path, request.target, name_.text));
+    ask_plain(stream, *asked);
     return stream.adopt(serve_cached(stream, std::move(asked)));
   }
   if (place.pass) {
@@ -131,14 +134,32 @@ bool Handler::serve_hit(http::Stream& stream, const Place& place) {
   const uint64_t hash = cache::name_hash(name_.space, name_.text);
   Hot* hot = hot_.find(hash, name_.text);
   if (!hot) return false;
+  if (hot->variants) return serve_variant(stream, place, *hot);
+  return serve_hot(stream, place, *hot, hash, name_.text);
+}
+
+// Of a name that varies: the variant that this client's fields tell.
+bool Handler::serve_variant(http::Stream& stream, const Place& place, const Hot& by_what) {
+  if (by_what.generation != by_what.cache->generation(by_what.name_hash)) return false;
+  const auto value_of = [&stream](std::string_view name) { return joined_field(stream.request(), name); };
+  const std::string key = resolver::variant_name(name_.text, *by_what.variants, value_of);
+  const uint64_t hash = cache::name_hash(name_.space, key);
+  Hot* hot = hot_.find(hash, key);
+  return hot && serve_hot(stream, place, *hot, hash, key);
+}
+
+bool Handler::serve_hot(http::Stream& stream, const Place& place, Hot& found, uint64_t hash,
+                        const std::string& key) {
+  Hot* hot = &found;
   const std::time_t now = tools_.loop.wall_seconds();
   auto blob = hot->blob.lock();
   if (!blob || blob->retired() || now >= hot->fresh_until ||
       now < hot->touched - resolver::kClockStepSeconds ||  // the clock went back: is it fresh?
       hot->generation != hot->cache->generation(hot->name_hash)) {
-    hot_.erase(hash, name_.text);
+    hot_.erase(hash, key);
     return false;
   }
+  if (!place.repository && !serve_plain_hit(stream, place, *hot)) return false;
   if (now - hot->touched >= kTouchEverySeconds) {
     hot->touched = now;
     hot->cache->touch(*blob);

@@ -10,6 +10,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "cache/hot_table.h"
@@ -30,6 +31,7 @@
 #include "proxy/serve/whole_content.h"
 #include "resolver/members.h"
 #include "resolver/resolution.h"
+#include "resolver/variants.h"
 
 namespace entrepot::serve {
 
@@ -111,6 +113,14 @@ class Handler final : public http::RequestHandler {
     std::string subject;                              // see fill::Standing
     bool is_loan = false;                             // asked of another repository than the client's
     bool was_stored = false;  // something stale was stored when this request came
+    // Of a plain location:
+    resolver::RequestControl control{};  // what the client says of caching
+    bool anew = false;                   // whatever is stored is validated
+    bool not_stored = false;             // what comes is not stored
+    bool has_credentials = false;        // the client's: only what is shareable is its answer
+    resolver::Variants variants{};       // which `name` is one of; empty: none
+    cache::Name base{};                  // whose variants these are
+    uint64_t base_generation = 0;
     std::string barred;       // why it may not be asked for; empty: it may
     bool settled = false;     // since then the upstream has confirmed it, or named bytes that are stored
   };
@@ -132,6 +142,7 @@ class Handler final : public http::RequestHandler {
       kStored,   // `stored`, `response`
       kFilling,  // `following`; its head is known
       kPassed,   // not for sharing: `exchange`, where it is this request's own answer
+      kNothing,  // only what is stored was wanted, and nothing is
       kHead,     // a HEAD for what is not stored
       kAbsent,   // no file of a local repository
       kFailed    // `error`, `trouble`
@@ -146,6 +157,7 @@ class Handler final : public http::RequestHandler {
     std::optional<upstream::Exchange> exchange;
     Error error = Error::kCancelled;
     std::string trouble;
+    bool must_validate = false;  // of kFailed: what is stored forbids to be served unvalidated
   };
   struct Hot {
     std::shared_ptr<const PreparedResponse> prepared;
@@ -158,9 +170,12 @@ class Handler final : public http::RequestHandler {
     std::time_t touched = 0;
     bool lasts = false;  // this question never has another answer
     std::string pinned_as;
+    std::shared_ptr<const resolver::Variants> variants{};  // then it has nothing else but name and generation
   };
 
   bool serve_hit(http::Stream& stream, const Place& place);
+  bool serve_variant(http::Stream& stream, const Place& place, const Hot& by_what);
+  bool serve_hot(http::Stream& stream, const Place& place, Hot& found, uint64_t hash, const std::string& key);
   void set_name(const http::Stream& stream, const Place& place, const RequestPath& path);
   void serve_return(http::Stream& stream, const Place& place, const RequestPath& path);
 
@@ -171,6 +186,9 @@ class Handler final : public http::RequestHandler {
   static int status_of(const Outcome& outcome);
   void alarm_of_pin(const Asked& asked, const cache::StoredName& stored);
   bool updates_behind(const Asked& asked, const resolver::StoredResponse& response) const;
+  bool stale_may_serve(const Asked& asked, const Outcome& stale, Error why) const;
+  io::Task<std::optional<cache::StoredName>> look_up(http::Stream& stream, Asked& asked, uint64_t& generation);
+  void insert_hot(const http::Stream& stream, const Asked& asked, std::shared_ptr<Hot> hot, size_t bytes);
   static void want(Asked& asked, resolver::Wanted wanted);
   io::Task<Outcome> find(http::Stream& stream, Asked& asked);
   io::Task<void> end_of(std::shared_ptr<cache::Fill> fill);
@@ -180,6 +198,11 @@ class Handler final : public http::RequestHandler {
                         resolver::StoredResponse& response);
   void serve_stored(http::Stream& stream, const Asked& asked, Outcome& outcome);
   void serve_filling(http::Stream& stream, const Asked& asked, const Outcome& outcome);
+  // plain.cc
+  bool serve_plain_hit(const http::Stream& stream, const Place& place, const Hot& hot) const;
+  void ask_plain(http::Stream& stream, Asked& asked);
+  void note_head(const Asked& asked, const Outcome& outcome, const upstream::UpstreamHead& head);
+  void invalidate(const http::Stream& stream, int status, const resolver::Fields& fields);
   fill::FillPlan plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill);
 
   // lenders.cc
@@ -307,6 +330,7 @@ class Handler final : public http::RequestHandler {
   cache::HotTable<Hot> hot_;
   cache::Name name_;  // scratch of the request in hand: the space, and the hot key
   Rights rights_;
+  std::unordered_map<uint64_t, uint32_t> uses_;  // of names that are not stored yet: proxy_cache_min_uses
   std::string lowered_;
   std::vector<http::Field> fields_;
   std::string date_;

@@ -84,8 +84,11 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   const std::span<const std::string_view> allowed =
       for_cache ? std::span<const std::string_view>(kForStoring) : kForPassing;
   for (const auto& field : request.fields) {
-    if (std::find(allowed.begin(), allowed.end(), field.name) == allowed.end() || is_set(field.name))
-      continue;
+    // What responses are known to vary by is told, so that the right one comes.
+    const bool counts = for_cache && fill::can_be_told(field.name) && std::find(asked.variants.names.begin(), asked.variants.names.end(),
+                                               field.name) != asked.variants.names.end();
+    const bool is_allowed = std::find(allowed.begin(), allowed.end(), field.name) != allowed.end();
+    if ((!is_allowed && !counts) || is_set(field.name)) continue;
     if (alike || !at_home) continue;
     const bool is_right = field.name == "authorization" || field.name == "cookie";
     if (authorize == config::Authorize::kEdge && is_right) continue;

@@ -129,6 +129,12 @@ std::string_view refusal_of(const resolver::Wanted& wanted, Error why) {
   return {};
 }
 
+std::optional<SingleRange> first_range(const http::Request& request) {
+  const auto ranges = parse_ranges(sole_field(request, "range"));
+  if (ranges.empty() || request.method != http::Method::kGet || request.has("if-range")) return std::nullopt;
+  return ranges.front();
+}
+
 bool is_verified(const std::optional<cache::StoredName>& stored) {
   return stored && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
 }

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "cache/cache.h"
+#include "proxy/http/stream.h"
+#include "proxy/serve/range.h"
 #include "proxy/serve/request_path.h"
 #include "proxy/serve/site.h"
 #include "resolver/resolution.h"
@@ -55,6 +57,10 @@ bool is_trouble(int status);
 // The word for machines where a fill failed because what came has not the form that is wanted; empty: it was
 // not that.
 std::string_view refusal_of(const resolver::Wanted& wanted, Error why);
+
+// The range that has to be there first; the others follow by demand, once the length is known. Empty: all of
+// it is asked for, or may be.
+std::optional<SingleRange> first_range(const http::Request& request);
 
 // All its bytes are stored, and were hashed.
 bool is_verified(const std::optional<cache::StoredName>& stored);
