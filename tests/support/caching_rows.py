@@ -98,9 +98,9 @@ class Row:
         self.seen.append(Seen(status, fields, body, len(self.script.requests)))
 
 
-def run(rows, origin, edge):
-    """All that the rows ask, in steps."""
-    for number, row in enumerate(rows):
+def run(rows, origin, edge, first=0):
+    """All that the rows ask, in steps. Their paths are numbered from `first`."""
+    for number, row in enumerate(rows, first):
         row.begin(origin, number)
     connection = edge.http2(tls=False)
     for step in range(max(len(row.asks) for row in rows)):
