@@ -16,6 +16,7 @@
 #include "resolver/freshness.h"
 #include "resolver/members.h"
 #include "resolver/text.h"
+#include "resolver/variants.h"
 
 namespace entrepot::serve {
 
@@ -328,6 +329,8 @@ class Explainer {
     if (known.response && known.stored->blob && fresh)
       return "asked upstream for the bytes that are missing, then stored; ranges that are present are "
              "served from disk";
+    if (known.response && resolver::variants_of(*known.response))
+      return "served where the variant for the request's fields is stored, else asked upstream";
     return "asked upstream, then stored";
   }
 

@@ -2,6 +2,7 @@
 
 #include "proxy/serve/question.h"
 #include "resolver/freshness.h"
+#include "resolver/variants.h"
 
 namespace entrepot::serve {
 
@@ -90,6 +91,10 @@ Json stored_json(const Known& known, const resolver::Wanted& wanted, std::time_t
   const resolver::StoredResponse& response = *known.response;
   const auto& blob = known.stored->blob;
   Json json;
+  if (const auto variants = resolver::variants_of(response)) {
+    json["varies_by"] = variants->names;  // each variant stands under a name of its own
+    return json;
+  }
   json["status"] = response.status;
   json["negative"] = response.status >= 400;
   json["length"] = length_json(blob ? blob->length_bytes() : response.length_bytes);

@@ -67,10 +67,9 @@ void Handler::on_request(http::Stream& stream) noexcept {
   }
   // What is asked for with credentials is between the client and the upstream, unless the conf says
   // otherwise.
-  const bool between_them =
-      place.pass && place.authorize == config::Authorize::kNobody && request.has("authorization");
-  const bool is_plain = !place.repository;  // there what is stored tells whether it is everybody's
-  const bool shared = place.cache && (is_plain || !between_them);
+  const bool between_them = place.repository && place.pass && place.authorize == config::Authorize::kNobody &&
+                            request.has("authorization");
+  const bool shared = place.cache && !between_them;  // of a plain location what is stored tells whose it is
   const bool may = place.authorize != config::Authorize::kUpstream || stream.came_by_link ||
                    rights_.has(right_of(stream, place, *path), tools_.loop.wall_seconds());
   if (shared) {

@@ -50,6 +50,13 @@ bool any_holds(const std::vector<config::Template>& conditions, const RequestVar
   });
 }
 
+// One pass: each hit is asked this.
+bool asks_more_than_a_plain_hit(const http::Request& request) noexcept {
+  return std::any_of(request.fields.begin(), request.fields.end(), [](const http::Field& field) {
+    return field.name == "cache-control" || field.name == "authorization" || field.name == "pragma";
+  });
+}
+
 // The variables of a GET for another target of the same server.
 class TargetVariables final : public config::VariableSource {
  public:
@@ -93,12 +100,13 @@ class TargetVariables final : public config::VariableSource {
 // one?
 bool Handler::serve_plain_hit(const http::Stream& stream, const Place& place, const Hot& hot) const {
   const http::Request& request = stream.request();
-  const resolver::StoredResponse& stored = hot.prepared->stored;
   const auto& bypass = place.conf->proxy_cache_bypass;
   if (!bypass.empty()) {
     const auto path = parse_request_path(request.target).value_or(RequestPath{});
     if (any_holds(bypass, RequestVariables(stream, place, path))) return false;
   }
+  if (!asks_more_than_a_plain_hit(request)) return true;
+  const resolver::StoredResponse& stored = hot.prepared->stored;
   if (request.has("authorization") && !resolver::is_shareable(stored)) return false;
   return hot.lasts || !speaks_of_caching(request) ||
          resolver::answers(stored, request_control(request), tools_.loop.wall_seconds());

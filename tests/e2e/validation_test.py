@@ -1,5 +1,7 @@
 """RFC 9111 4.1, 4.3, 3.2 and 3.4 in several steps: variants side by side, validation and what it changes, HEAD, parts."""
 import itertools
+import json
+import subprocess
 import threading
 
 import pytest
@@ -181,3 +183,24 @@ def test_an_answer_that_breaks_off_is_never_taken_for_the_whole(world):
     edge.wait_idle()
     again = edge.fetch("/p/cut.bin", tls=False)
     assert again.complete and again.sha256 == thing.sha256
+
+
+def test_variants_are_there_after_a_restart_and_all_gone_with_their_name(make_edge, origin):
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; }}").start()
+    thing = origin.add("/varies", data=b"x", fields={"Cache-Control": "max-age=600", "Vary": "X-Foo"})
+    thing.tamper = lambda answer, request, n: setattr(answer, "body", request.fields.get("x-foo", "-").encode())
+    ask = lambda value: edge.fetch("/varies", tls=False, fields={"X-Foo": value}).body
+    assert [ask("1"), ask("2")] == [b"1", b"2"]
+    edge.wait_idle()
+    edge.stop()
+    edge.start()
+    origin.forget()
+    assert [ask("1"), ask("2"), ask("1")] == [b"1", b"2", b"1"] and origin.requests == []
+    told = edge.command("explain", "--json", edge.url("/varies", tls=False))
+    assert json.loads(told.stdout)["stored"] == {"varies_by": ["x-foo"]}
+    key = f"http{origin.url.removeprefix('http://')}/varies"
+    gone = subprocess.run([edge.program, "cache", "rm", edge.folder + "/cache", "zone:edge", key], capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert gone.returncode == 0, gone.stdout + gone.stderr
+    assert [ask("1"), ask("2")] == [b"1", b"2"]
+    assert [request.fields.get("x-foo") for request in origin.requests] == [None, "1", "2"]
