@@ -99,6 +99,12 @@ bool update_on_304(StoredResponse& stored, const Fields& upstream) {
   return true;
 }
 
+void complete_date(Fields& fields, std::time_t received) {
+  if (parse_http_date(trimmed(find(fields, "date")))) return;
+  std::erase_if(fields, [](const auto& field) { return field.first == "date"; });
+  fields.emplace_back("date", format_http_date(received));
+}
+
 int64_t age_value(const Fields& fields) noexcept {
   std::string_view list = find(fields, "age"), first;
   if (!next_element(list, first)) return 0;

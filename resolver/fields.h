@@ -25,6 +25,9 @@ Fields store_fields(const Fields& upstream);
 // conf's lifetime. False, and nothing changed: the 304 names another representation (RFC 9111 4.3.4).
 bool update_on_304(StoredResponse& stored, const Fields& upstream);
 
+// One that came without a Date, or with one that is none, has the time of its arrival (RFC 9110 6.6.1).
+void complete_date(Fields& fields, std::time_t received);
+
 // Age in seconds, clamped; 0 where it is absent or no number. Of several the first counts (RFC 9111 5.1).
 int64_t age_value(const Fields& fields) noexcept;
 

@@ -170,6 +170,7 @@ bool FillTask::freshen(const upstream::UpstreamHead& head) {
   ++context_.counters.validated;
   response.request_time = asked_at_;
   response.response_time = context_.loop.wall_seconds();
+  resolver::complete_date(response.fields, response.response_time);
   response.conf_lifetime_seconds = lifetime_of(response.status);
   resolver::settle_caching(policy(), head.fields, response);
   plan_.fill->unless_disowned(
@@ -185,6 +186,7 @@ resolver::StoredResponse FillTask::response_of(const upstream::UpstreamHead& hea
   response.fields = resolver::store_fields(head.fields);
   response.request_time = asked_at_;
   response.response_time = context_.loop.wall_seconds();
+  resolver::complete_date(response.fields, response.response_time);
   response.age_seconds = resolver::age_value(head.fields);
   response.length_bytes = length_bytes;
   response.conf_lifetime_seconds = lifetime_of(response.status);

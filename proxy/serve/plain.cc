@@ -202,6 +202,7 @@ void Handler::note_head(const Asked& asked, const Outcome& outcome, const upstre
   resolver::StoredResponse response = *outcome.response;
   if (!resolver::update_on_304(response, head.fields)) return;
   response.request_time = response.response_time = tools_.loop.wall_seconds();
+  resolver::complete_date(response.fields, response.response_time);
   asked.place->cache->put_response(asked.name, response.encode(), outcome.stored->blob->digest());
 }
 

@@ -308,6 +308,12 @@ def test_a_fill_carries_nothing_of_the_clients_conditions(world):
         assert len(row.script.requests) == 1
 
 
+def test_what_came_without_a_date_has_that_of_its_arrival(world):
+    dates = {seen.fields["date"] for seen in rows_of("3", "explicit freshness").seen}
+    assert len(dates) == 1
+    assert rows_of("4.2.3", "a Date that is none").seen[1].fields["date"] != "yesterday"
+
+
 def test_surrogate_control_ends_here(world):
     assert "surrogate-control" not in rows_of("9213.2", "surrogate-control by option").seen[1].fields
 

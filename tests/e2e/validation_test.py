@@ -89,6 +89,19 @@ def test_who_waits_for_a_variant_shares_it_and_others_have_their_own(world):
     assert sorted(request.fields["x-foo"] for request in origin.requests) == ["0", "1"]
 
 
+def test_a_part_of_a_variant_is_stored_for_that_variant(world):
+    origin, edge = world
+    thing = origin.add("/p/varying.bin", size=3 << 20, fields={"Cache-Control": "max-age=60", "Vary": "X-Foo"})
+    ask = {"Range": "bytes=5-9", "X-Foo": "1"}
+    for _ in range(2):
+        part = edge.fetch("/p/varying.bin", tls=False, fields=ask)
+        assert (part.status, part.body) == (206, thing.data[5:10])
+        edge.wait_idle()
+    whole = edge.fetch("/p/varying.bin", tls=False, fields={"X-Foo": "2"})
+    assert (whole.status, whole.sha256) == (200, thing.sha256)
+    assert told(origin.requests[-3:], "x-foo") == [None, "1", "2"]
+
+
 # -- 4.3, 3.2 --
 
 def test_many_who_want_it_validated_cost_one_question(world):

@@ -166,6 +166,19 @@ TEST(UpdateOn304, WeakStoredTagIsTheSameRepresentation) {
 }
 
 // RFC 9111 5.1
+TEST(CompleteDate, IsTheTimeOfArrivalWhereNoneCame) {
+  constexpr std::time_t kArrival = 784111777;
+  const std::string arrival = "Sun, 06 Nov 1994 08:49:37 GMT", own = "Mon, 07 Nov 1994 08:49:37 GMT";
+  const std::pair<Fields, std::string> kRows[] = {{{}, arrival},
+                                                  {{{"date", own}}, own},
+                                                  {{{"date", "yesterday"}}, arrival},
+                                                  {{{"date", "0"}, {"date", own}}, arrival}};
+  for (auto [fields, expected] : kRows) {
+    complete_date(fields, kArrival);
+    EXPECT_EQ(joined(fields, "date"), expected);
+  }
+}
+
 TEST(AgeValue, IsTheFirstNumber) {
   EXPECT_EQ(age_value({{"age", "7"}}), 7);
   EXPECT_EQ(age_value({{"age", " 7 , 9"}}), 7);
