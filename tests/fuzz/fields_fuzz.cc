@@ -5,12 +5,16 @@
 #include <ctime>
 
 #include "resolver/cache_control.h"
+#include "resolver/caching_policy.h"
 #include "resolver/digests.h"
 #include "resolver/fields.h"
 #include "resolver/formats/accept.h"
 #include "resolver/freshness.h"
 #include "resolver/http_date.h"
+#include "resolver/invalidation.h"
+#include "resolver/structured_fields.h"
 #include "resolver/text.h"
+#include "resolver/variants.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace entrepot::fuzz {
@@ -45,9 +49,36 @@ void check_accept(std::string_view accept, std::string_view type) {
   require(accepts(accept, type) == (quality > 0), "what has a weight is accepted");
 }
 
+// Of a member that may be an item or a list: none of its parameters is there twice.
+void check_structured(std::string_view text) {
+  structured::parse_item(text);
+  structured::parse_list(text);
+  const auto dictionary = structured::parse_dictionary(text);
+  if (!dictionary) return;
+  for (const auto& [key, member] : *dictionary)
+    require(structured::find(*dictionary, key) == &member, "a key of a dictionary is there once");
+}
+
+void check_request_control(std::string_view text) {
+  const RequestControl control = parse_request_control(text, text);
+  for (const auto& seconds : {control.max_age, control.min_fresh, control.stale_if_error})
+    require(!seconds || (*seconds >= 0 && *seconds <= kMaxDeltaSeconds), "a duration is clamped");
+  require(control.max_stale >= -1 && control.max_stale <= kMaxDeltaSeconds, "a max-stale is clamped");
+}
+
+void check_invalidation(std::string_view reference) {
+  const auto targets = invalidated_targets("POST", "https://a", "/b/c?d", 201,
+                                           {{"location", std::string(reference)}});
+  require(!targets.empty() && targets.size() <= 2 && targets.front() == "/b/c?d", "the target is invalidated");
+  require(targets.back().starts_with('/'), "what is invalidated is a path");
+}
+
 void check_value(std::string_view value, std::string_view type) {
   check_date(value);
   check_cache_control(value);
+  check_request_control(value);
+  check_structured(value);
+  check_invalidation(value);
   check_accept(value, type);
   if (const auto tag = parse_entity_tag(value))
     require(value.ends_with(tag->opaque), "an entity tag is a part of its field");
@@ -90,6 +121,18 @@ void check_fields(const Fields& fields) {
   stored.digest_source = promised.source;
   require(StoredResponse::decode(stored.encode()) == stored, "a stored response comes back as it was");
   check_storing(stored, fields);
+
+  const std::vector<std::string> targets{"cdn-cache-control"};
+  CachingPolicy policy;
+  policy.targets = targets;
+  policy.surrogate_control = true;
+  policy.heuristic_percent = 10;
+  settle_caching(policy, fields, stored);
+  require(StoredResponse::decode(stored.encode()) == stored, "what decides comes back as it was");
+  check_storing(stored, fields);
+  require(answers(stored, RequestControl{}, kNow) == is_fresh(stored, kNow), "silence asks for what is fresh");
+  complete_date(stored.fields, kNow);
+  require(parse_http_date(trimmed(find(stored.fields, "date"))).has_value(), "each response has a date");
 
   const auto names = vary_names(fields);
   require(std::is_sorted(names.begin(), names.end()) &&
