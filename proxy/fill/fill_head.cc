@@ -236,6 +236,7 @@ resolver::NotStored FillTask::verdict_on(resolver::StoredResponse& response) con
     const auto& ignored = plan_.origin.conf->proxy_ignore_headers;
     resolver::Storing storing;
     storing.by_variant = true;
+    storing.has_authorization = plan_.has_credentials;
     storing.ignores_vary = plan_.ignores_vary;
     storing.ignores_set_cookie = std::find(ignored.begin(), ignored.end(), "set-cookie") != ignored.end();
     return resolver::storable(response, storing);

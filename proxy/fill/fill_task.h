@@ -100,6 +100,7 @@ struct FillPlan {
   resolver::Variants variants;
   std::vector<std::string> unsent;
   bool ignores_vary = false;
+  bool has_credentials = false;  // the client's go upstream: what is not shareable passes
   // What a stored part is pinned to, where the fill goes on from one.
   std::string stored_validator;
   uint64_t stored_length = cache::kUnknownLength;

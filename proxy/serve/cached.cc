@@ -55,15 +55,6 @@ bool is_held_back(const cache::FillHead& head, const http::Request* request) {
          !(request && request->has("range"));
 }
 
-// Was the fill's request to the upstream the client's own? Fills ask for everybody: without these.
-bool asked_the_same(const http::Request& request) {
-  static constexpr std::string_view kPersonal[] = {
-      "cookie",        "range",    "if-none-match",      "if-modified-since",
-      "cache-control", "if-match", "if-unmodified-since"};
-  return std::none_of(std::begin(kPersonal), std::end(kPersonal),
-                      [&request](std::string_view name) { return request.has(name); });
-}
-
 }  // namespace
 
 void Handler::want(Asked& asked, resolver::Wanted wanted) {
@@ -89,6 +80,7 @@ io::Task<void> Handler::serve_outcome(http::Stream& stream, std::unique_ptr<Aske
       serve_filling(stream, *asked, outcome);
       break;
     case Outcome::Kind::kPassed:
+      note_unshared(*asked);
       if (outcome.exchange && asked_the_same(stream.request())) {
         relay(stream, *asked, std::move(*outcome.exchange), CacheStatus::kMiss);
         break;
@@ -202,7 +194,7 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
         stale->response = response;
         stale->generation = generation;
       }
-      if (asked.control.only_if_cached || asked.not_stored || asked.has_credentials) {
+      if (asked.control.only_if_cached || passes_by(stream, asked, whole ? &*response : nullptr)) {
         outcome.kind = asked.control.only_if_cached ? Outcome::Kind::kNothing : Outcome::Kind::kPassed;
         co_return outcome;
       }
@@ -283,6 +275,7 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
                        : asked.was_stored ? CacheStatus::kExpired
                                           : CacheStatus::kMiss;
       if (outcome.metadata.empty()) outcome.metadata = fill->head().metadata;
+      if (!led && !may_follow(asked, outcome.metadata)) outcome.kind = Outcome::Kind::kPassed;
       co_return outcome;
     }
     // What was handed to who led is had by asking again.

@@ -200,6 +200,9 @@ class Handler final : public http::RequestHandler {
   void serve_filling(http::Stream& stream, const Asked& asked, const Outcome& outcome);
   // plain.cc
   bool serve_plain_hit(const http::Stream& stream, const Place& place, const Hot& hot) const;
+  bool passes_by(const http::Stream& stream, const Asked& asked, const resolver::StoredResponse* stored) const;
+  void note_unshared(const Asked& asked);
+  static bool may_follow(const Asked& asked, const std::string& metadata);
   void ask_plain(http::Stream& stream, Asked& asked);
   void note_head(const Asked& asked, const Outcome& outcome, const upstream::UpstreamHead& head);
   void invalidate(const http::Stream& stream, int status, const resolver::Fields& fields);
@@ -330,6 +333,7 @@ class Handler final : public http::RequestHandler {
   cache::HotTable<Hot> hot_;
   cache::Name name_;  // scratch of the request in hand: the space, and the hot key
   Rights rights_;
+  std::unordered_map<uint64_t, std::time_t> unshared_until_;  // names whose answers to credentials are one client's
   std::unordered_map<uint64_t, uint32_t> uses_;  // of names that are not stored yet: proxy_cache_min_uses
   std::string lowered_;
   std::vector<http::Field> fields_;

@@ -98,6 +98,9 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
       alike && at_home && authorize == config::Authorize::kUpstream && !credentials.empty() &&
       !is_set("authorization"))
     origin.fields.emplace_back("Authorization", credentials);
+  // An answer to credentials may say that it is everybody's (RFC 9111 3.5).
+  if (for_cache && asked.has_credentials && !is_set("authorization"))
+    origin.fields.emplace_back("Authorization", request.field("authorization"));
   if (alike && !(at_home && is_set("user-agent"))) origin.fields.emplace_back("User-Agent", "entrepot");
   if (alike && !asked.wanted.accept.empty()) origin.fields.emplace_back("Accept", asked.wanted.accept);
   // The exact bytes are what is stored.
@@ -148,6 +151,7 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
   const upstream::UpstreamHead& head = exchange.received_head();
   stream.upstream_note = exchange.address();
   stream.cache_status = nginx_word(status);
+  invalidate(stream, head.status, head.fields);
   uint64_t length = http::ResponseHead::kNoLength;
   fields_.clear();
   const bool in_parts = is_had_in_parts(stream.request(), asked.wanted, head.status);

@@ -129,6 +129,31 @@ void Handler::ask_plain(http::Stream& stream, Asked& asked) {
   asked.not_stored |= uses < conf.proxy_cache_min_uses;
 }
 
+// Nothing that is stored answers this request: does it go to the upstream by itself, unstored? With credentials
+// it does where answers to them are known not to be shared; else it is worth a try, and the answer tells.
+bool Handler::passes_by(const http::Stream& stream, const Asked& asked,
+                        const resolver::StoredResponse* stored) const {
+  if (asked.not_stored) return true;
+  if (!asked.has_credentials) return false;
+  if ((stored && !resolver::is_shareable(*stored)) || !asked_the_same(stream.request())) return true;
+  const auto known = unshared_until_.find(asked.hash);
+  return known != unshared_until_.end() && known->second > tools_.loop.wall_seconds();
+}
+
+void Handler::note_unshared(const Asked& asked) {
+  constexpr std::time_t kRemembered = 60;
+  if (!asked.has_credentials) return;
+  if (unshared_until_.size() >= kMaxUses) unshared_until_.clear();
+  unshared_until_[asked.hash] = tools_.loop.wall_seconds() + kRemembered;
+}
+
+// A fill that others began brings an answer to a request without these credentials.
+bool Handler::may_follow(const Asked& asked, const std::string& metadata) {
+  if (!asked.has_credentials) return true;
+  const auto response = resolver::StoredResponse::decode(metadata);
+  return response && resolver::is_shareable(*response);
+}
+
 // What the index has under the name, or under that of the variant which this request asks for.
 io::Task<std::optional<cache::StoredName>> Handler::look_up(http::Stream& stream, Asked& asked,
                                                             uint64_t& generation) {
@@ -210,6 +235,7 @@ void Handler::note_head(const Asked& asked, const Outcome& outcome, const upstre
 // workers from here on (RFC 9111 4.4).
 void Handler::invalidate(const http::Stream& stream, int status, const resolver::Fields& fields) {
   const http::Request& request = stream.request();
+  if (!resolver::is_unsafe(request.method_text)) return;
   const std::string origin = (request.secure ? "https://" : "http://") + std::string(request.authority);
   const auto* asked = static_cast<const Place*>(stream.place);
   std::string host;
@@ -268,6 +294,7 @@ fill::FillPlan Handler::plan_of(http::Stream& stream, const Asked& asked, std::s
   if (place.repository) return plan;
   plan.base = asked.variants.empty() ? asked.name : asked.base;
   plan.variants = asked.variants;
+  plan.has_credentials = asked.has_credentials;
   const auto& ignored = place.conf->proxy_ignore_headers;
   plan.ignores_vary = std::find(ignored.begin(), ignored.end(), "vary") != ignored.end();
   for (const http::Field& field : stream.request().fields) {

@@ -1,5 +1,7 @@
 #include "proxy/serve/reuse.h"
 
+#include <algorithm>
+
 #include "resolver/freshness.h"
 
 namespace entrepot::serve {
@@ -36,6 +38,14 @@ resolver::RequestControl request_control(const http::Request& request) {
 
 bool is_demanding(const resolver::RequestControl& control) noexcept {
   return control.no_cache || control.max_age || control.min_fresh;
+}
+
+bool asked_the_same(const http::Request& request) noexcept {
+  static constexpr std::string_view kPersonal[] = {
+      "cookie",        "range",    "if-none-match",      "if-modified-since",
+      "cache-control", "if-match", "if-unmodified-since"};
+  return std::none_of(std::begin(kPersonal), std::end(kPersonal),
+                      [&request](std::string_view name) { return request.has(name); });
 }
 
 uint32_t failing_of(Error error) noexcept {

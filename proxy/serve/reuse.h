@@ -22,6 +22,9 @@ resolver::RequestControl request_control(const http::Request& request);
 // It wants something newer than what may be stale.
 bool is_demanding(const resolver::RequestControl& control) noexcept;
 
+// Was the fill's request to the upstream the client's own? Fills ask for everybody: without these.
+bool asked_the_same(const http::Request& request) noexcept;
+
 // Of config::Failing: what has gone wrong. 0: nothing of these.
 uint32_t failing_of(Error error) noexcept;
 

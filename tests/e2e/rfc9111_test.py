@@ -60,6 +60,12 @@ ROWS = [
     twice("3.1", "unknown fields are stored", [FRESH, ("X-Foo", "bar")], HIT),
     # 3.5: Authorization
     twice("3.5", "credentials brought it", [FRESH], MISS, first=[("Authorization", "Basic a")]),
+    *[twice("3.5", f"credentials brought it, and it says {directive}", cc(f"{directive}, max-age=3600"), HIT,
+            first=[("Authorization", "Basic a")]) for directive in ("public", "s-maxage=3600", "must-revalidate")],
+    twice("3.5", "credentials brought it for others' credentials", cc("public, max-age=3600"), HIT,
+          first=[("Authorization", "Basic a")], second=[("Authorization", "Basic b")]),
+    twice("3.5", "credentials twice", [FRESH], MISS, first=[("Authorization", "Basic a")],
+          second=[("Authorization", "Basic a")]),
     twice("3.5", "credentials ask for what everybody's is not said to be", [FRESH], MISS,
           second=[("Authorization", "Basic a")]),
     twice("3.5", "credentials ask for what is public", cc("public, max-age=3600"), HIT,

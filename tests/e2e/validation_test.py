@@ -102,6 +102,32 @@ def test_a_part_of_a_variant_is_stored_for_that_variant(world):
     assert told(origin.requests[-3:], "x-foo") == [None, "1", "2"]
 
 
+def test_answers_to_credentials_cost_one_question_each(world):
+    origin, edge = world
+    thing = origin.add("/p/credentials", data=b"x", etag=None, fields={"Cache-Control": "max-age=60"})
+    thing.tamper = lambda answer, request, n: setattr(answer, "body", request.fields["authorization"].encode())
+    for user in "aabb":
+        answer = edge.fetch("/p/credentials", tls=False, fields={"Authorization": f"Basic {user}"})
+        assert answer.body == f"Basic {user}".encode()
+    assert told(origin.requests[-4:], "authorization") == ["Basic a", "Basic a", "Basic b", "Basic b"]
+
+
+def test_who_has_credentials_and_waits_for_anothers_answer_asks_where_that_is_not_shared(world):
+    origin, edge = world
+    go_on = threading.Event()
+    thing = origin.add("/p/follower", data=b"x", etag=None, fields={"Cache-Control": "max-age=60"})
+
+    def tamper(answer, request, n):
+        answer.body, answer.head_gate = request.fields.get("authorization", "nobody").encode(), go_on
+    thing.tamper = tamper
+    first = edge.start_fetch("/p/follower", tls=False)
+    edge.wait_metric("fill_readers", lambda readers: readers == 1)
+    other = edge.start_fetch("/p/follower", tls=False, fields={"Authorization": "Basic c"})
+    edge.wait_metric("fill_readers", lambda readers: readers == 2)
+    go_on.set()
+    assert first.result().body == b"nobody" and other.result().body == b"Basic c"
+
+
 # -- 4.3, 3.2 --
 
 def test_many_who_want_it_validated_cost_one_question(world):
