@@ -14,11 +14,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cache/blob.h"
 #include "cache/fill.h"
@@ -42,11 +44,16 @@ struct CacheOptions {
   std::chrono::milliseconds lock_wait{0};  // for a process that has the directory and is about to give it up
   std::function<void(std::string_view)>
       on_event;  // one line per thing an operator should know; any thread; may be empty
+  // The tags of a stored response, by its metadata: what it can be purged by. Any thread; may be empty.
+  std::function<std::vector<std::string>(std::string_view metadata)> tags_of;
 };
 
 struct Name {
+  static constexpr uint64_t kNow = UINT64_MAX;
   std::string space;  // a repository or a plain zone: names of different spaces never meet
   std::string text;
+  // Cache::purges() before what is stored under it was looked for; kNow: it is new when it is stored.
+  uint64_t as_of = kNow;
   bool is_none() const noexcept { return space.empty() && text.empty(); }
 };
 
@@ -57,13 +64,27 @@ struct StoredName {
       blob;  // null when the bytes are gone (evicted): the pin stays and a refill must match `digest`
   std::optional<Digest> digest;  // SHA-256, where it is known
   std::string validator;         // of a partial blob: what its pieces are pinned to
+  std::time_t stale_from = 0;    // it was purged softly then: stale, whatever it says itself; 0: it was not
+};
+
+// What is purged: all names that any of these speaks of.
+struct Purge {
+  std::vector<Name> names;
+  std::vector<Name> prefixes;     // all names of the space whose texts begin so; without a space: of all spaces
+  std::vector<std::string> tags;  // names whose stored responses have one of them
+  std::optional<Digest> digest;   // names whose bytes have this SHA-256; if not `soft` the bytes go, too
+  bool soft = false;              // they stay, and are stale
+};
+struct Purged {
+  uint64_t names = 0;    // that were there, and are purged
+  bool complete = true;  // else more of them are still being removed; nobody finds those either
 };
 
 // Counters since start; bytes and blobs are running totals of the store.
 struct CacheStats {
   std::atomic<uint64_t> bytes{0}, blobs{0}, partial_bytes{0};
   std::atomic<uint64_t> evicted_blobs{0}, evicted_bytes{0}, commits{0}, quarantined{0}, deduplicated{0},
-      corrupt_records{0}, corrupt_chunks{0};
+      corrupt_records{0}, corrupt_chunks{0}, purged_names{0}, overtagged{0};
   std::atomic<uint64_t> index_reads{0};     // transactions of the index that read
   std::atomic<uint64_t> index_rebuilds{0};  // damaged indexes that went to quarantine
   std::atomic<uint64_t> write_failures{0}, unreadable{0};  // of the disk; blobs that it could not read
@@ -112,7 +133,9 @@ class Cache {
 
   // New metadata for a name whose blob stays (after a 304, or a fill that was merged into a stored blob).
   // [disk] no: queued.
-  virtual void put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest) = 0;
+  // `unless_purged`: not where anything was purged since name.as_of; for what no fill brings.
+  virtual void put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest,
+                            bool unless_purged = false) = 0;
   // Forgets a name (its blob is left to eviction).
   virtual void erase(const Name& name) = 0;
   // What an operator has removed. A name is forgotten as by erase(), and a fill of it that runs stores its
@@ -120,6 +143,13 @@ class Cache {
   virtual bool forget(const Name& name) = 0;
   // The same for all names of a space whose texts begin with `prefix`. Returns how many. [disk]
   virtual uint64_t forget_all(const std::string& space, const std::string& prefix) = 0;
+  // Purges. Once it has returned nobody finds what is purged, or only as stale, also after a power cut; fills of
+  // it that run end for their readers, and store nothing under its names. What it takes to remove it all is
+  // waited for as long as `wait`. Errors: kBusy (the directory was handed over); kIo (in force, but not
+  // durable: the index cannot be written). [disk]
+  virtual Result<Purged> purge(Purge what, std::chrono::milliseconds wait) = 0;
+  // The last purge's number: it moves before a purge is acknowledged. Never waits.
+  virtual uint64_t purges() const noexcept = 0;
   // Removes a complete blob's bytes at once, durably; names that point at it stay, and must bring that digest
   // again. False: it was not there. [disk]
   virtual bool remove(const Digest& sha256) = 0;

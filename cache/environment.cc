@@ -15,7 +15,7 @@ namespace entrepot::cache {
 
 namespace {
 
-constexpr const char* kTableNames[kTables] = {"responses", "blobs", "groups", "grants", "meta"};
+constexpr const char* kTableNames[kTables] = {"responses", "blobs", "groups", "grants", "meta", "tagged"};
 constexpr const char* kFormerTables[] = {"names", "tags"};  // of version 1; nothing ever stood in them
 constexpr uint64_t kReserveBytes = 16 << 20;                // of the map, for an upgrade
 constexpr std::string_view kVersionKey = "format";
@@ -58,8 +58,13 @@ int drop_former_tables(MDB_txn* txn) {
   return 0;
 }
 
+int add_tagged(MDB_txn* txn) {
+  MDB_dbi dbi = 0;
+  return mdb_dbi_open(txn, "tagged", MDB_CREATE, &dbi);
+}
+
 // What leads from version n + 1 to the next, in the transaction that also writes the new version.
-constexpr int (*kUpgrades[])(MDB_txn*) = {drop_former_tables};
+constexpr int (*kUpgrades[])(MDB_txn*) = {drop_former_tables, add_tagged};
 static_assert(std::size(kUpgrades) + 1 == kFormatVersion);
 
 }  // namespace
@@ -127,8 +132,9 @@ Result<void> Environment::open_tables() {
   std::memcpy(&version, stored->data(), sizeof(version));
   if (version > kFormatVersion) return Error::kUnsupported;
   if (version == 0) return Error::kCorrupt;
-  if (const int code = open_existing(Table::kResponses, Table::kGrants); code != 0)
-    return code == MDB_NOTFOUND ? Error::kCorrupt : error_of(code);
+  int code = open_existing(Table::kResponses, Table::kGrants);
+  if (code == 0 && version == kFormatVersion) code = open_existing(Table::kTagged, Table::kTagged);
+  if (code != 0) return code == MDB_NOTFOUND ? Error::kCorrupt : error_of(code);
   return version == kFormatVersion ? Result<void>() : bring_up_to_date(version);
 }
 
@@ -152,10 +158,10 @@ Result<void> Environment::bring_up_to_date(uint32_t version) {
   }
   if (code == 0) code = call([&] { return mdb_txn_begin(env_, nullptr, 0, &txn); });
   if (code != 0) return error_of(code);
-  for (size_t i = 0; version == 0 && code == 0 && i < kTables; ++i)
-    code = call([&] { return mdb_dbi_open(txn, kTableNames[i], MDB_CREATE, &tables_[i]); });
   for (uint32_t from = version; from > 0 && code == 0 && from < kFormatVersion; ++from)
     code = call([&] { return kUpgrades[from - 1](txn); });
+  for (size_t i = 0; code == 0 && i < kTables; ++i)
+    code = call([&] { return mdb_dbi_open(txn, kTableNames[i], MDB_CREATE, &tables_[i]); });
   if (code == 0) code = put(txn, Table::kMeta, std::string(kVersionKey), version_payload());
   if (code == 0 && version == 0) code = put(txn, Table::kMeta, std::string(kRebuildKey), std::string());
   code = end_write(txn, code);

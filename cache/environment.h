@@ -26,9 +26,9 @@
 
 namespace entrepot::cache {
 
-enum class Table : uint8_t { kResponses, kBlobs, kGroups, kGrants, kMeta };
-inline constexpr size_t kTables = 5;
-inline constexpr uint32_t kFormatVersion = 2;  // of the record `format` in kMeta
+enum class Table : uint8_t { kResponses, kBlobs, kGroups, kGrants, kMeta, kTagged };
+inline constexpr size_t kTables = 6;
+inline constexpr uint32_t kFormatVersion = 3;  // of the record `format` in kMeta
 // In `meta` from the first commit on, until somebody has entered the blobs that are there already.
 inline constexpr std::string_view kRebuildKey = "rebuild";
 inline constexpr std::string_view kTotalsKey = "totals";

@@ -185,6 +185,7 @@ size_t Store::evict(const std::vector<Victim>& victims) {
   std::vector<const Victim*> gone;
   {
     std::lock_guard records(records_mutex_);
+    const std::shared_lock purges_lock(purges_mutex_);
     std::vector<Index::Change> changes;
     Delta delta;
     for (const Victim& victim : victims) {

@@ -103,31 +103,11 @@ std::shared_ptr<Fill> FillTable::put_unless_joinable(const std::string& key,
   return join ? running : nullptr;
 }
 
-size_t FillTable::disown(std::string_view space, std::string_view text) {
-  return disown_if([wanted = name_key(space, text)](std::string_view key) { return key == wanted; });
-}
-
-size_t FillTable::disown_all(std::string_view space, std::string_view prefix) {
-  return disown_if(
-      [wanted = name_key(space, prefix)](std::string_view key) { return key.starts_with(wanted); });
-}
-
-size_t FillTable::disown_if(const std::function<bool(std::string_view key)>& chosen) {
-  const auto found = find_if(chosen);
-  for (const auto& fill : found) fill->disown();
-  return found.size();
-}
-
 std::vector<std::shared_ptr<Fill>> FillTable::all() const {
-  return find_if([](std::string_view key) { return key.substr(key.find('\0')).starts_with(kNameMark); });
-}
-
-std::vector<std::shared_ptr<Fill>> FillTable::find_if(
-    const std::function<bool(std::string_view key)>& chosen) const {
   std::vector<std::shared_ptr<Fill>> found;
   const std::lock_guard lock(entries_->mutex);
   for (const auto& [key, entry] : entries_->by_key) {
-    if (!chosen(key)) continue;
+    if (!std::string_view(key).substr(key.find('\0')).starts_with(kNameMark)) continue;
     if (auto fill = entry.fill.lock()) found.push_back(std::move(fill));
   }
   return found;

@@ -37,17 +37,11 @@ class FillTable {
   // does and returns null.
   std::shared_ptr<Fill> claim_digest(std::string_view space, const Digest& digest,
                                      const std::shared_ptr<Fill>& fill);
-  // Disowns the fill of this name, or those of all names of a space that begin with `prefix`, whether they
-  // can be joined or not. Returns how many.
-  size_t disown(std::string_view space, std::string_view text);
-  size_t disown_all(std::string_view space, std::string_view prefix);
-  std::vector<std::shared_ptr<Fill>> all() const;  // that have a name
+  std::vector<std::shared_ptr<Fill>> all() const;  // that have a name, whether they can be joined or not
   size_t size() const noexcept;                    // entries, of both kinds
 
  private:
   struct Entries;
-  std::vector<std::shared_ptr<Fill>> find_if(const std::function<bool(std::string_view key)>& chosen) const;
-  size_t disown_if(const std::function<bool(std::string_view key)>& chosen);
   std::shared_ptr<Fill> put_unless_joinable(const std::string& key, const std::shared_ptr<Fill>& fill);
   static void remove_when_settled(const std::shared_ptr<Entries>& entries, const std::string& key,
                                   const std::shared_ptr<Fill>& fill);

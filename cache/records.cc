@@ -29,6 +29,7 @@ class Reader {
     return value;
   }
   std::string_view text() { return take(get<uint32_t>()); }
+  bool good() const { return good_; }
   bool ended_well() const { return good_ && rest_.empty(); }
 
  private:
@@ -78,6 +79,12 @@ uint64_t checksum(std::string_view key, std::string_view payload) {
   return XXH3_64bits_withSeed(payload.data(), payload.size(), XXH3_64bits(key.data(), key.size()));
 }
 
+std::string hash_128(std::string_view bytes) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
+  return std::string(reinterpret_cast<const char*>(canonical.digest), sizeof(canonical.digest));
+}
+
 }  // namespace
 
 BlobKey BlobKey::of(const Digest& sha256) {
@@ -115,6 +122,10 @@ std::string ResponseRecord::encode() const {
   std::string out;
   put_text(out, metadata);
   put_text(out, blob.key());
+  put(out, as_of);
+  put(out, stale_from);
+  put(out, static_cast<uint32_t>(tags.size()));
+  for (const std::string& tag : tags) put_text(out, tag);
   return out;
 }
 
@@ -123,9 +134,13 @@ std::optional<ResponseRecord> ResponseRecord::decode(std::string_view bytes) {
   ResponseRecord record;
   record.metadata = in.text();
   const auto blob = BlobKey::from_key(in.text());
-  if (!in.ended_well() || !blob) return std::nullopt;
+  if (!blob) return std::nullopt;
   record.blob = *blob;
-  return record;
+  if (in.ended_well()) return record;  // of format 2: it is older than any purge
+  record.as_of = in.get<uint64_t>();
+  record.stale_from = in.get<int64_t>();
+  for (auto count = in.get<uint32_t>(); count > 0 && in.good(); --count) record.tags.emplace_back(in.text());
+  return in.ended_well() ? std::optional(std::move(record)) : std::nullopt;
 }
 
 std::string BlobRecord::encode() const {
@@ -221,13 +236,17 @@ std::string grant_key(std::string_view space, const Digest& digest) {
   return key;
 }
 
+// A byte in front, as a key that begins with 0xFF is hashed.
+std::string tag_key(std::string_view tag) { return std::string(1, '\0') + hash_128(tag); }
+
+std::string tagged_key(std::string_view tag, std::string_view name_key) {
+  return tag_key(tag) + hash_128(name_key);
+}
+
 std::string stored_key(std::string_view key) {
   if (key.size() <= kMaxKeyBytes && !key.empty() && static_cast<uint8_t>(key[0]) != 0xFF)
     return std::string(key);
-  const XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, hash);
-  return "\xFF" + std::string(reinterpret_cast<const char*>(canonical.digest), sizeof(canonical.digest));
+  return "\xFF" + hash_128(key);
 }
 
 std::string seal(std::string_view key, std::string_view payload) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cache/blob.h"
 #include "cache/fill_store.h"
@@ -30,6 +31,9 @@ struct BlobKey {
 struct ResponseRecord {
   std::string metadata;
   BlobKey blob;
+  uint64_t as_of = 0;          // the last purge that it is younger than
+  int64_t stale_from = 0;      // purged softly then, seconds since 1970; 0: it was not
+  std::vector<std::string> tags{};
   std::string encode() const;
   static std::optional<ResponseRecord> decode(std::string_view bytes);
 };
@@ -57,6 +61,10 @@ std::string group_key(const ProvisionalId& id, uint64_t group);  // the number b
 std::optional<PartialBlob> partial_blob(
     const ProvisionalId& id, const BlobRecord& record,
     const std::function<std::optional<std::string>(const std::string& key)>& group);
+
+// Of the index of tags: all its names, and one of them.
+std::string tag_key(std::string_view tag);
+std::string tagged_key(std::string_view tag, std::string_view name_key);
 
 std::string name_key(std::string_view space, std::string_view text);  // space, NUL, text
 std::string rest_key(const Digest& sha256);  // in kMeta: the partial blob that was kept of a rotten one

@@ -49,6 +49,7 @@ void Store::renew_index(Index& index) {
     if (const auto record = BlobRecord::decode(payload)) waiting.add(*record, 1);
   }
   stats_.bytes = stats_.blobs = stats_.partial_bytes = 0;
+  index.apply(purge_records());
   index.apply({count(waiting)});  // index_ is gone already where this is its last commit
   std::lock_guard lock(evictor_mutex_);
   rebuild_asked_ = true;
@@ -70,7 +71,7 @@ void Store::run_janitor(const timespec& started) {
       swept = true;
     }
     lock.lock();
-    const auto asked = [this] { return stopping_ || rebuild_asked_; };
+    const auto asked = [this] { return stopping_ || rebuild_asked_ || !unfinished_.empty(); };
     if (swept) {
       janitor_wake_.wait(lock, asked);
     } else {
@@ -80,6 +81,7 @@ void Store::run_janitor(const timespec& started) {
     const bool rebuilds = std::exchange(rebuild_asked_, false);
     lock.unlock();
     if (rebuilds) rebuild();
+    finish_purges();
   }
 }
 

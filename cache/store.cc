@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -86,6 +87,7 @@ Result<void> Store::start() {
   if (auto made = make_folders(); !made) return made;
   if (auto opened = open_index(); !opened) return opened;
   load_totals();
+  load_purges();
   index_->start();
   evictor_ = std::thread([this] { run_evictor(); });
   janitor_ = std::thread([this, started = *started] { run_janitor(started); });
@@ -139,10 +141,11 @@ std::optional<ResponseRecord> Store::response_record(const std::string& name_key
 }
 
 std::optional<StoredName> Store::lookup(const Name& name) {
-  const auto record = response_record(name_key(name.space, name.text));
+  const auto record = unpurged_record(name_key(name.space, name.text));
   if (!record) return std::nullopt;
   StoredName out;
   out.metadata = record->metadata;
+  out.stale_from = static_cast<std::time_t>(record->stale_from);
   out.digest = record->blob.digest();
   if (out.digest) out.blob = open_blob(*out.digest);
   if (out.blob) return out;
@@ -168,9 +171,10 @@ void Store::put_grant(std::string_view space, const Digest& digest) {
   index_->apply({{Table::kGrants, grant_key(space, digest), std::string()}});
 }
 
-Cache::Claim Store::claim(const Name& name, bool resume_partial, std::optional<uint64_t> seen) {
-  const uint64_t hash = name_hash(name.space, name.text);
-  const auto overtaken = [&] { return seen && generation(hash) != *seen; };
+Cache::Claim Store::claim(const Name& wanted, bool resume_partial, std::optional<uint64_t> seen) {
+  const uint64_t hash = name_hash(wanted.space, wanted.text);
+  const Name name{wanted.space, wanted.text, std::min(wanted.as_of, purges())};
+  const auto overtaken = [&] { return seen && (purged_since(name) || generation(hash) != *seen); };
   bool resumed = false;
   const auto make = [&]() -> std::shared_ptr<Fill> {
     FillOptions fill_options;
@@ -208,7 +212,7 @@ bool Store::is_worked_on(const ProvisionalId& id) const {
 }
 
 std::optional<PartialBlob> Store::saved_partial(const Name& name) {
-  const auto response = response_record(name_key(name.space, name.text));
+  const auto response = unpurged_record(name_key(name.space, name.text));
   const auto id = response ? partial_of(*response) : std::nullopt;
   const auto record = id ? blob_record(BlobKey::of(*id)) : std::nullopt;
   return record ? load_partial(*id, *record) : std::nullopt;
@@ -221,18 +225,27 @@ std::shared_ptr<Fill> Store::claim_digest(std::string_view space, const Digest& 
   return fills_.claim_digest(space, digest, fill);
 }
 
-void Store::put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest) {
-  ResponseRecord record;
-  record.metadata = std::move(metadata);
-  if (digest) record.blob = BlobKey::of(*digest);
-  index_->apply({{Table::kResponses, name_key(name.space, name.text), record.encode()}});
+void Store::put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest,
+                         bool unless_purged) {
+  {
+    const std::shared_lock purges_lock(purges_mutex_);
+    if (unless_purged && name.as_of < purges()) return;
+    std::vector<Index::Change> changes;
+    point(name, metadata, digest ? BlobKey::of(*digest) : BlobKey{}, changes);
+    index_->apply(std::move(changes));
+  }
   bump(name);
 }
 
 void Store::erase(const Name& name) {
   const std::string key = name_key(name.space, name.text);
   const auto response = response_record(key);
-  index_->apply({{Table::kResponses, key, std::nullopt}});
+  {
+    const std::shared_lock purges_lock(purges_mutex_);
+    std::vector<Index::Change> changes;
+    unpoint(key, changes);
+    index_->apply(std::move(changes));
+  }
   bump(name);
   const auto id = response ? response->blob.provisional() : std::nullopt;
   if (!id || handed_over_) return;

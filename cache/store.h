@@ -6,6 +6,7 @@
 //   recovery.cc  start after a crash, a lost index, one that is damaged in use
 //   upkeep.cc    what a failing or full disk asks for
 //   scrub.cc     all blobs read again, now and then
+//   store_purge.cc  what an operator purges, and the index of tags
 //   store_removal.cc  what an operator removes
 #pragma once
 
@@ -13,6 +14,7 @@
 #include <list>
 #include <map>
 #include <set>
+#include <shared_mutex>
 #include <unordered_map>
 
 #include "cache/ballast.h"
@@ -22,6 +24,7 @@
 #include "cache/fill_store.h"
 #include "cache/fill_table.h"
 #include "cache/index.h"
+#include "cache/purge_barrier.h"
 #include "cache/records.h"
 
 namespace entrepot::cache {
@@ -43,10 +46,13 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   std::shared_ptr<Fill> running(const Name& name) const override;
   std::shared_ptr<Fill> claim_digest(std::string_view space, const Digest& digest,
                                      const std::shared_ptr<Fill>& fill) override;
-  void put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest) override;
+  void put_response(const Name& name, std::string metadata, const std::optional<Digest>& digest,
+                    bool unless_purged = false) override;
   void erase(const Name& name) override;
   bool forget(const Name& name) override;
   uint64_t forget_all(const std::string& space, const std::string& prefix) override;
+  Result<Purged> purge(Purge what, std::chrono::milliseconds wait) override;
+  uint64_t purges() const noexcept override { return purges_.load(std::memory_order_acquire); }
   bool remove(const Digest& sha256) override;
   std::shared_ptr<Fill> fill_unnamed() override;
   void quarantine(const Blob& blob, Error why, uint64_t offset = 0, std::string validator = {}) override;
@@ -112,9 +118,28 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
                              std::vector<Index::Change>& changes);
   std::optional<BlobRecord> blob_record(const BlobKey& blob);
   std::optional<ResponseRecord> response_record(const std::string& name_key);
+  std::optional<ResponseRecord> unpurged_record(const std::string& name_key);
   std::optional<PartialBlob> saved_partial(const Name& name);
   std::optional<ProvisionalId> partial_of(const ResponseRecord& response);
   bool is_worked_on(const ProvisionalId& id) const;
+  // store_purge.cc
+  void point(const Name& name, const std::string& metadata, const BlobKey& blob,
+             std::vector<Index::Change>& changes);
+  void unpoint(const std::string& name_key, std::vector<Index::Change>& changes);
+  void tag(const std::string& name_key, const ResponseRecord* record, std::vector<Index::Change>& changes);
+  std::vector<std::string> tags_of(const std::string& metadata);
+  bool purged_since(const Name& name) const;
+  bool hold_against_barriers(const std::string& key, ResponseRecord& record) const;
+  void disown_fills(const PurgeBarrier& barrier);
+  bool run_purge(PurgeWalk& walk, std::chrono::steady_clock::time_point deadline);
+  std::vector<std::string> next_names(PurgeWalk& walk);
+  void purge_names(PurgeWalk& walk, std::span<const std::string> keys);
+  void end_purge(const PurgeBarrier& barrier);
+  void bump_all() noexcept;
+  void load_purges();
+  void finish_purges();
+  std::vector<Index::Change> purge_records() const;
+
   void change(std::vector<Index::Change> changes, const Delta& delta);
   Index::Change count(const Delta& delta);
   void write_recency(Index& index);  // rides along with each commit
@@ -175,6 +200,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   mutable std::atomic<bool> quarantine_grew_{true};
   bool rebuild_asked_ = false;   // the index knows none of the older blobs. GUARDED_BY(evictor_mutex_)
   bool index_full_ = false;      // GUARDED_BY(evictor_mutex_)
+  std::vector<PurgeWalk> unfinished_;  // the janitor goes on with them. GUARDED_BY(evictor_mutex_)
   std::time_t last_change_ = 0;  // of what the index knew when it was opened
 
   // Held by who reads the record of a blob and changes it by what it read, so that records, totals and files
@@ -184,6 +210,14 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   // Which fill goes on from which partial blob: one at a time. Taken before records_mutex_.
   std::mutex resumed_mutex_;
   std::map<ProvisionalId, std::weak_ptr<Fill>> resumed_;  // GUARDED_BY(resumed_mutex_)
+
+  // Held shared by who points a name at something, exclusively by who raises purges_ or changes what names of an
+  // older purge point at. Taken behind records_mutex_; never while a commit is waited for.
+  mutable std::shared_mutex purges_mutex_;
+  std::atomic<uint64_t> purges_{0};      // raised under purges_mutex_
+  std::vector<PurgeBarrier> barriers_;   // whose names are not all removed yet. GUARDED_BY(purges_mutex_)
+  std::atomic<size_t> barrier_count_{0};
+  std::atomic<bool> overtagged_told_{false};
 
   std::mutex open_mutex_;
   struct OpenBlob {

@@ -35,13 +35,15 @@ void Store::add_blob(const Name& name, const std::string& metadata, const Digest
   Delta delta;
   if (const auto before = blob_record(key)) delta.add(*before, -1);
   delta.add(record, 1);
-  const std::string at = name_key(name.space, name.text);
   std::vector<Index::Change> changes{{Table::kBlobs, key.key(), record.encode()}};
-  if (!name.is_none()) {
-    changes.push_back({Table::kResponses, at, ResponseRecord{metadata, key}.encode()});
-    changes.push_back({Table::kGrants, grant_key(name.space, sha256), std::string()});
+  {
+    const std::shared_lock purges_lock(purges_mutex_);
+    if (!name.is_none()) {
+      point(name, metadata, key, changes);
+      changes.push_back({Table::kGrants, grant_key(name.space, sha256), std::string()});
+    }
+    change(std::move(changes), delta);
   }
-  change(std::move(changes), delta);
   {
     std::lock_guard lock(open_mutex_);
     hidden_.erase(key.key());
@@ -71,9 +73,12 @@ void Store::store_alias(const Name& name, const std::string& metadata, const Dig
                         uint64_t reserved) noexcept {
   stats_.deduplicated.fetch_add(1, std::memory_order_relaxed);
   if (!name.is_none()) {
-    ResponseRecord response{metadata, BlobKey::of(sha256)};
-    index_->apply({{Table::kResponses, name_key(name.space, name.text), response.encode()},
-                   {Table::kGrants, grant_key(name.space, sha256), std::string()}});
+    std::vector<Index::Change> changes{{Table::kGrants, grant_key(name.space, sha256), std::string()}};
+    {
+      const std::shared_lock purges_lock(purges_mutex_);
+      point(name, metadata, BlobKey::of(sha256), changes);
+      index_->apply(std::move(changes));
+    }
     bump(name);
   }
   release(reserved);
@@ -101,15 +106,18 @@ void Store::store_partial(const Name& name, const std::string& metadata, const P
   }
   delta.add(record, 1);
   changes.push_back({Table::kBlobs, key.key(), record.encode()});
-  changes.push_back({Table::kResponses, record.name_key, ResponseRecord{metadata, key}.encode()});
-  change(std::move(changes), delta);
+  {
+    const std::shared_lock purges_lock(purges_mutex_);
+    point(name, metadata, key, changes);
+    change(std::move(changes), delta);
+  }
   forget_open(key);
   bump(name);
   release(reserved);
 }
 
 // The records of a partial blob, and the name that points to it, if it still does: something else may have
-// replaced it by now.
+// replaced it by now. REQUIRES: purges_mutex_, shared.
 void Store::erase_partial_records(const BlobKey& blob, const BlobRecord& record,
                                   std::vector<Index::Change>& changes) {
   const ProvisionalId id = *blob.provisional();
@@ -119,8 +127,7 @@ void Store::erase_partial_records(const BlobKey& blob, const BlobRecord& record,
   changes.push_back({Table::kBlobs, blob.key(), std::nullopt});
   if (record.expected_digest) changes.push_back({Table::kMeta, rest_key(*record.expected_digest), std::nullopt});
   const auto pointed = response_record(record.name_key);
-  if (pointed && pointed->blob.key() == blob.key())
-    changes.push_back({Table::kResponses, record.name_key, std::nullopt});
+  if (pointed && pointed->blob.key() == blob.key()) unpoint(record.name_key, changes);
 }
 
 void Store::erase_partial(const Name& name, const ProvisionalId& id) noexcept {
@@ -128,11 +135,14 @@ void Store::erase_partial(const Name& name, const ProvisionalId& id) noexcept {
   std::lock_guard records(records_mutex_);
   const auto record = blob_record(key);
   if (!record) return;
-  std::vector<Index::Change> changes;
-  erase_partial_records(key, *record, changes);
-  Delta delta;
-  delta.add(*record, -1);
-  change(std::move(changes), delta);
+  {
+    const std::shared_lock purges_lock(purges_mutex_);
+    std::vector<Index::Change> changes;
+    erase_partial_records(key, *record, changes);
+    Delta delta;
+    delta.add(*record, -1);
+    change(std::move(changes), delta);
+  }
   forget_open(key);
   bump(name);
 }

@@ -44,11 +44,11 @@ class IndexFormat : public IndexTest {
     });
     return out;
   }
-  void write_version_1() {
-    std::vector<RawRecord> records{sealed("meta", "format", version(1)), sealed("meta", "totals", "t")};
+  void write_version(uint32_t number, const std::vector<std::string>& tables) {
+    std::vector<RawRecord> records{sealed("meta", "format", version(number)), sealed("meta", "totals", "t")};
     for (int i = 0; i < 500; ++i)
       records.push_back(sealed("responses", "/" + std::to_string(i), std::string(200, 'r')));
-    write({"names", "responses", "blobs", "groups", "grants", "tags", "meta"}, records);
+    write(tables, records);
   }
 
  private:
@@ -70,30 +70,31 @@ class IndexFormat : public IndexTest {
 const std::vector<std::string> kTablesOf1 = {"blobs", "grants",    "groups", "meta",
                                              "names", "responses", "tags"};
 const std::vector<std::string> kTablesOf2 = {"blobs", "grants", "groups", "meta", "responses"};
+const std::vector<std::string> kTablesOf3 = {"blobs", "grants", "groups", "meta", "responses", "tagged"};
 
 TEST_F(IndexFormat, ANewIndexHasTheTablesOfItsVersion) {
   open();
-  EXPECT_EQ(index_->get(Table::kMeta, "format"), version(2));
+  EXPECT_EQ(index_->get(Table::kMeta, "format"), version(3));
   index_.reset();
-  EXPECT_EQ(tables(), kTablesOf2);
+  EXPECT_EQ(tables(), kTablesOf3);
 }
 
 TEST_F(IndexFormat, Version1LosesTheTablesThatWereNeverUsed) {
-  write_version_1();
+  write_version(1, kTablesOf1);
   EXPECT_FALSE(open().needs_rebuild());
-  EXPECT_EQ(index_->get(Table::kMeta, "format"), version(2));
+  EXPECT_EQ(index_->get(Table::kMeta, "format"), version(3));
   for (int i = 0; i < 500; ++i) EXPECT_EQ(get("/" + std::to_string(i)), std::string(200, 'r'));
   put("/new", "1");
   EXPECT_TRUE(index_->flush());
   open();
   EXPECT_EQ(get("/new"), "1");
   index_.reset();
-  EXPECT_EQ(tables(), kTablesOf2);
+  EXPECT_EQ(tables(), kTablesOf3);
 }
 
 // However far it comes, the next start finds the old version or the new one.
 TEST_F(IndexFormat, AnUpgradeThatCannotBeWrittenLeavesVersion1) {
-  write_version_1();
+  write_version(1, kTablesOf1);
   const auto size = std::filesystem::file_size(data_file());
   int failed = 0;
   for (uint64_t room = 0;; room += 1024) {
@@ -106,13 +107,26 @@ TEST_F(IndexFormat, AnUpgradeThatCannotBeWrittenLeavesVersion1) {
     ASSERT_LT(failed, 100);
   }
   EXPECT_GT(failed, 0);
-  EXPECT_EQ(tables(), kTablesOf2);
+  EXPECT_EQ(tables(), kTablesOf3);
   open();
   EXPECT_EQ(get("/499"), std::string(200, 'r'));
 }
 
+TEST_F(IndexFormat, Version2GetsTheIndexOfTagsAndLosesNothing) {
+  write_version(2, kTablesOf2);
+  EXPECT_FALSE(open().needs_rebuild());
+  EXPECT_EQ(index_->get(Table::kMeta, "format"), version(3));
+  for (int i = 0; i < 500; ++i) EXPECT_EQ(get("/" + std::to_string(i)), std::string(200, 'r'));
+  index_->apply({{Table::kTagged, tagged_key("t", "space"), "space"}});
+  EXPECT_TRUE(index_->flush());
+  open();
+  EXPECT_EQ(index_->get(Table::kTagged, tagged_key("t", "space")), "space");
+  index_.reset();
+  EXPECT_EQ(tables(), kTablesOf3);
+}
+
 TEST_F(IndexFormat, AVersionAboveOursIsRefusedAndNotTouched) {
-  write({"meta", "of a later time"}, {sealed("meta", "format", version(3))});
+  write({"meta", "of a later time"}, {sealed("meta", "format", version(4))});
   const std::string before = slurp(data_file());
   EXPECT_EQ(refusal(), Error::kUnsupported);
   options_.quarantine_path = [this] { return folder_ / "aside"; };

@@ -189,7 +189,7 @@ TEST_F(IndexTest, ADamagedRecordCanBeWrittenAnew) {
 TEST_F(IndexTest, ANewerFormatIsRefusedAndLeftAlone) {
   open();
   put("/a", "1");
-  const uint32_t newer = 3;
+  const uint32_t newer = 4;
   index_->apply(
       {{Table::kMeta, "format", std::string(reinterpret_cast<const char*>(&newer), sizeof(newer))}});
   index_->flush();

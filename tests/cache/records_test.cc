@@ -22,12 +22,33 @@ BlobRecord partial_record() {
 TEST(Records, AResponseComesBackAsItWas) {
   for (const BlobKey& blob :
        {BlobKey{}, BlobKey::of(ProvisionalId{1, 2, 3}), BlobKey::of(sha256(bytes_of("x")))}) {
-    const auto back = ResponseRecord::decode(ResponseRecord{std::string("meta\0data", 9), blob}.encode());
+    ResponseRecord record{std::string("meta\0data", 9), blob};
+    record.as_of = 1ull << 60;
+    record.stale_from = 1'800'000'000;
+    record.tags = {"a", "", std::string("b\0c", 3)};
+    const auto back = ResponseRecord::decode(record.encode());
     ASSERT_TRUE(back);
     EXPECT_EQ(back->metadata, std::string("meta\0data", 9));
     EXPECT_EQ(back->blob.kind, blob.kind);
     EXPECT_EQ(back->blob.bytes, blob.bytes);
+    EXPECT_EQ(back->as_of, record.as_of);
+    EXPECT_EQ(back->stale_from, record.stale_from);
+    EXPECT_EQ(back->tags, record.tags);
   }
+}
+
+// What ends behind the blob's key, as all did, is older than any purge.
+TEST(Records, AResponseOfFormat2IsRead) {
+  constexpr size_t kAdded = 8 + 8 + 4;
+  ResponseRecord record{"metadata", BlobKey::of(sha256(bytes_of("x")))};
+  record.as_of = 7;
+  std::string bytes = record.encode();
+  bytes.resize(bytes.size() - kAdded);
+  const auto back = ResponseRecord::decode(bytes);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->metadata, "metadata");
+  EXPECT_EQ(back->as_of, 0u);
+  EXPECT_TRUE(back->tags.empty());
 }
 
 TEST(Records, ABlobComesBackAsItWas) {
@@ -73,8 +94,10 @@ TEST(Records, NoPrefixOfARecordIsOne) {
   for (size_t size = 0; size < blob.size(); ++size)
     EXPECT_FALSE(BlobRecord::decode(blob.substr(0, size))) << size;
   const std::string response = ResponseRecord{"metadata", BlobKey::of(sha256(bytes_of("x")))}.encode();
-  for (size_t size = 0; size < response.size(); ++size)
-    EXPECT_FALSE(ResponseRecord::decode(response.substr(0, size))) << size;
+  for (size_t size = 0; size < response.size(); ++size) {
+    const bool of_format_2 = size + 8 + 8 + 4 == response.size();
+    EXPECT_EQ(ResponseRecord::decode(response.substr(0, size)).has_value(), of_format_2) << size;
+  }
   const std::string group = encode_group({});
   for (size_t size = 0; size < group.size(); ++size)
     EXPECT_FALSE(decode_group(group.substr(0, size))) << size;

@@ -57,7 +57,7 @@ TEST_F(StoreTest, ANewerFormatIsRefusedAndNothingIsTouched) {
   close();
   {
     const auto index = index_alone();
-    index->apply({{Table::kMeta, "format", std::string("\x03\0\0\0", 4)}});
+    index->apply({{Table::kMeta, "format", std::string("\x04\0\0\0", 4)}});
   }
   const auto opened = Cache::open(options_);
   ASSERT_FALSE(opened);
