@@ -139,7 +139,8 @@ class Cache {
   // Forgets a name (its blob is left to eviction).
   virtual void erase(const Name& name) = 0;
   // What an operator has removed. A name is forgotten as by erase(), and a fill of it that runs stores its
-  // bytes under no name: who reads it goes on, who asks from now on asks upstream. False: there was neither.
+  // bytes under no name: who reads it goes on, who asks from now on asks upstream. False: there was neither. Not
+  // durable before the next commit.
   virtual bool forget(const Name& name) = 0;
   // The same for all names of a space whose texts begin with `prefix`. Returns how many. [disk]
   virtual uint64_t forget_all(const std::string& space, const std::string& prefix) = 0;

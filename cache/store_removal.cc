@@ -3,12 +3,13 @@
 
 namespace entrepot::cache {
 
+// The fill first: it has told the store of the name before it is disowned, or never will.
 bool Store::forget(const Name& name) {
-  const bool running = fills_.find(name.space, name.text) != nullptr;
-  Purge what;
-  what.names = {name};
-  const auto purged = purge(std::move(what), std::chrono::milliseconds::max());
-  return running || (purged && purged->names > 0);
+  const auto running = fills_.find(name.space, name.text);
+  if (running) running->disown();
+  const bool stored = response_record(name_key(name.space, name.text)).has_value();
+  if (stored) erase(name);
+  return stored || running;
 }
 
 uint64_t Store::forget_all(const std::string& space, const std::string& prefix) {

@@ -12,8 +12,11 @@
 #include "proxy/commands/store_control.h"
 #include "proxy/io/tls.h"
 #include "proxy/log/log.h"
+#include "proxy/purges.h"
 #include "proxy/serve/explain.h"
+#include "proxy/store_counters.h"
 #include "proxy/worker.h"
+#include "resolver/tags.h"
 
 namespace entrepot {
 
@@ -124,6 +127,7 @@ class EdgeImpl final : public Edge {
 
   std::vector<Counter> counters() const override;
   Explained explain(const std::string& url, const std::string& accept) const override;
+  Purged purge(const PurgeOrder& order, const std::string& asker) override;
   bool alive() const override {
     const int64_t oldest = now_ms() - std::chrono::milliseconds(kTickLimit).count();
     return std::all_of(ticks_.begin(), ticks_.end(),
@@ -154,6 +158,7 @@ class EdgeImpl final : public Edge {
                                                                    const ListenerFds& fds, size_t workers,
                                                                    std::string& error);
   void watch_loops();
+  serve::Site site_of_its_own() const;
 
   mutable std::mutex reload_mutex_;
   serve::SharedResources resources_;                               // GUARDED_BY(reload_mutex_) after start
@@ -165,6 +170,7 @@ class EdgeImpl final : public Edge {
   serve::LocalDigests local_digests_;
   mutable serve::Documents documents_;  // thread-safe
   fill::Standing standing_;
+  Purges purges_;
   std::unique_ptr<io::Pool> pool_, hashing_, reading_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::atomic<int64_t>> ticks_;  // when each loop last answered
@@ -196,6 +202,7 @@ std::string EdgeImpl::open_resources(const config::Config& config) {
     options.scrub_period = zone->scrub;
     options.lock_wait = kLockWait;
     options.checkpoint_bytes = zone->checkpoint_bytes;
+    options.tags_of = resolver::tags_of_metadata;
     options.on_event = [name = zone->name](std::string_view line) {
       log::write(log::Level::kWarn, "cache \"" + name + "\": " + std::string(line));
     };
@@ -299,7 +306,7 @@ void EdgeImpl::watch_loops() {
 std::vector<Edge::Counter> EdgeImpl::counters() const {
   std::vector<Counter> out;
   const auto add = [&out](const char* name, const char* help, bool gauge, double value) {
-    out.push_back({name, help, gauge, value});
+    out.push_back({name, help, gauge, value, {}});
   };
   const auto sum = [this](const auto& pick) {
     double total = 0;
@@ -364,71 +371,33 @@ std::vector<Edge::Counter> EdgeImpl::counters() const {
   for (const auto& count : standing_.counts()) {
     out.push_back({"entrepot_upstream_lies_total",
                    "Bodies that were not what they had to be, by the upstream that sent them.", false,
-                   static_cast<double>(count.lies), count.source});
+                   static_cast<double>(count.lies), {{"upstream", count.source}}});
   }
   for (const auto& count : standing_.counts()) {
     out.push_back({"entrepot_upstream_set_aside_total",
                    "Times an upstream was not asked any more for one thing.", false,
-                   static_cast<double>(count.set_aside), count.source});
+                   static_cast<double>(count.set_aside), {{"upstream", count.source}}});
   }
-  double bytes = 0, blobs = 0, partial = 0, evicted = 0, evicted_bytes = 0, quarantined = 0, deduplicated = 0,
-         commits = 0, rebuilds = 0, write_failures = 0, unreadable = 0, read_only = 0, disk_full = 0,
-         scrubbed = 0, rotten = 0, scrub_passes = 0, scrub_ended_at = 0;
+  purges_.add_counters(out);
   std::lock_guard lock(reload_mutex_);
-  for (const auto& [name, cache] : resources_.caches) {
-    const auto& stats = cache->stats();
-    bytes += static_cast<double>(stats.bytes.load());
-    blobs += static_cast<double>(stats.blobs.load());
-    partial += static_cast<double>(stats.partial_bytes.load());
-    evicted += static_cast<double>(stats.evicted_blobs.load());
-    evicted_bytes += static_cast<double>(stats.evicted_bytes.load());
-    quarantined += static_cast<double>(stats.quarantined.load());
-    deduplicated += static_cast<double>(stats.deduplicated.load());
-    commits += static_cast<double>(stats.commits.load());
-    rebuilds += static_cast<double>(stats.index_rebuilds.load());
-    write_failures += static_cast<double>(stats.write_failures.load());
-    unreadable += static_cast<double>(stats.unreadable.load());
-    read_only += stats.read_only.load() ? 1 : 0;
-    disk_full += stats.disk_full.load() ? 1 : 0;
-    scrubbed += static_cast<double>(stats.scrubbed_bytes.load());
-    rotten += static_cast<double>(stats.scrub_rotten.load());
-    scrub_passes += static_cast<double>(stats.scrub_passes.load());
-    const auto ended_at = static_cast<double>(stats.scrub_ended_at.load());
-    scrub_ended_at = resources_.caches.begin()->first == name ? ended_at : std::min(scrub_ended_at, ended_at);
-  }
-  add("entrepot_cache_bytes", "Bytes stored.", true, bytes);
-  add("entrepot_cache_blobs", "Blobs stored.", true, blobs);
-  add("entrepot_cache_partial_bytes", "Bytes stored of blobs that are not whole.", true, partial);
-  add("entrepot_evicted_blobs_total", "Blobs evicted.", false, evicted);
-  add("entrepot_evicted_bytes_total", "Bytes evicted.", false, evicted_bytes);
-  add("entrepot_quarantined_total", "Blobs moved to quarantine.", false, quarantined);
-  add("entrepot_deduplicated_total", "Fills whose bytes were stored already under another name.", false,
-      deduplicated);
-  add("entrepot_commits_total", "Commits of the index.", false, commits);
-  add("entrepot_index_rebuilds_total", "Damaged indexes that went to quarantine and were made again.", false,
-      rebuilds);
-  add("entrepot_disk_write_failures_total", "Writes, syncs and renames that the disk failed.", false,
-      write_failures);
-  add("entrepot_cache_read_only", "Stores that store nothing because their disk fails.", true, read_only);
-  add("entrepot_cache_disk_full", "Stores whose disk is full.", true, disk_full);
-  add("entrepot_unreadable_blobs_total", "Blobs that the disk could not read.", false, unreadable);
-  add("entrepot_scrubbed_bytes", "Bytes read by the scrub's running pass, of entrepot_cache_bytes.", true,
-      scrubbed);
-  add("entrepot_scrub_rotten_total", "Blobs that the scrub found rotten.", false, rotten);
-  add("entrepot_scrub_passes_total", "Passes that the scrub ended.", false, scrub_passes);
-  add("entrepot_scrub_ended_timestamp_seconds",
-      "When the scrub last ended a pass, in the store where that is longest ago; 0: never.", true,
-      scrub_ended_at);
+  add_store_counters(out, resources_.caches);
   return out;
 }
 
-// A Site of its own: a worker's belongs to the worker's thread.
-Edge::Explained EdgeImpl::explain(const std::string& url, const std::string& accept) const {
-  std::unique_lock lock(reload_mutex_);
+// A worker's belongs to the worker's thread.
+serve::Site EdgeImpl::site_of_its_own() const {
+  const std::lock_guard lock(reload_mutex_);
   std::vector<std::string> addresses;
   for (const auto& listen : config_->listen_addresses()) addresses.push_back(listen.address);
-  const serve::Site site(config_, resources_, std::move(addresses));
-  lock.unlock();
+  return serve::Site(config_, resources_, std::move(addresses));
+}
+
+Edge::Purged EdgeImpl::purge(const PurgeOrder& order, const std::string& asker) {
+  return purges_.carry_out(site_of_its_own(), documents_, standing_, order, asker);
+}
+
+Edge::Explained EdgeImpl::explain(const std::string& url, const std::string& accept) const {
+  const serve::Site site = site_of_its_own();
   const auto told = serve::explain(site, documents_, standing_, url, accept, std::time(nullptr));
   if (!told.error.empty()) return {"", told.error};
   return {told.json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n", ""};

@@ -6,9 +6,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/config/config.h"
+#include "proxy/purge_order.h"
 
 namespace entrepot {
 
@@ -41,7 +43,7 @@ class Edge {
     std::string name, help;
     bool gauge;
     double value;
-    std::string upstream{};  // the label of that name; empty: none. Those of one name stand together
+    std::vector<std::pair<std::string, std::string>> labels{};  // those of one name stand together
   };
   virtual std::vector<Counter> counters() const = 0;
   // What a URL is to this edge, what is stored of it and why (serve/explain.h): JSON text; or, where it is no
@@ -51,6 +53,14 @@ class Edge {
     std::string json, error;
   };
   virtual Explained explain(const std::string& url, const std::string& accept) const = 0;
+  // Purges: when it returns with 200 no worker serves any of it, or only as stale. Status and JSON text; or, with
+  // 400, 404 or 503, one sentence in `error`. `asker`: for the log. Waits for the disk, a few seconds at most.
+  // Thread-safe.
+  struct Purged {
+    int status;
+    std::string json, error;
+  };
+  virtual Purged purge(const PurgeOrder& order, const std::string& asker) = 0;
   virtual bool ready() const = 0;  // not draining, loops tick
   virtual bool alive() const = 0;  // every loop has ticked in the last 10 s
 };

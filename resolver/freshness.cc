@@ -120,7 +120,8 @@ std::string normalised(std::string_view name, std::string_view value) {
 }  // namespace
 
 int64_t freshness_lifetime(const StoredResponse& response) {
-  return lifetime(response, control_of(response));
+  const int64_t said = lifetime(response, control_of(response));
+  return response.stale_from == 0 ? said : std::min(said, current_age(response, response.stale_from));
 }
 
 int64_t current_age(const StoredResponse& response, std::time_t now) {

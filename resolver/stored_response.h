@@ -48,6 +48,8 @@ struct StoredResponse {
   // Set where something else than Cache-Control and Expires of the fields decides about it, in
   // Cache-Control's own words (caching_policy.h): then these two are not looked at.
   std::optional<std::string> control;
+  // From then on it is stale, whatever it says: it was purged softly. 0: it was not. The store's, not encoded.
+  std::time_t stale_from = 0;
 
   std::string encode() const;
   // Empty for what is not an encoding of this or an older version. Any bytes may be given.

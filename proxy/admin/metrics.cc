@@ -48,8 +48,8 @@ std::string metrics_text(const Edge& edge, const std::string& version) {
   std::vector<MetricFamily> families;
   for (Edge::Counter& counter : edge.counters()) {
     MetricFamily one = family(std::move(counter.name), std::move(counter.help), counter.gauge, counter.value);
-    if (!counter.upstream.empty())
-      one.metric.front().label.push_back({"upstream", std::move(counter.upstream)});
+    for (auto& [name, value] : counter.labels)
+      one.metric.front().label.push_back({std::move(name), std::move(value)});
     if (!families.empty() && families.back().name == one.name) {
       families.back().metric.push_back(std::move(one.metric.front()));
     } else {

@@ -4,6 +4,7 @@
 
 #include "proxy/commands/import.h"
 #include "proxy/commands/store_control.h"
+#include "resolver/tags.h"
 
 namespace entrepot::commands {
 
@@ -79,6 +80,7 @@ std::unique_ptr<StoreHolder> StoreHolder::find(const std::string& path, std::str
   options.path = path;
   options.max_size_bytes = std::numeric_limits<uint64_t>::max() / 4;
   options.inactive = std::chrono::hours(24 * 365 * 100);
+  options.tags_of = resolver::tags_of_metadata;
   options.on_event = [](std::string_view line) { warn(std::string(line)); };
   auto opened = cache::Cache::open(options);
   if (opened) return std::make_unique<HeldHere>(std::move(*opened));

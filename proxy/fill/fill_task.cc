@@ -127,14 +127,14 @@ void FillTask::blame(const Source& source) {
 io::Task<void> FillTask::doubt_vouchers() {
   auto job = [cache = plan_.cache, space = plan_.name.space, vouchers = plan_.vouchers] {
     for (const std::string& text : vouchers) {
-      const cache::Name name{space, text};
+      const cache::Name name{space, text, cache->purges()};
       const auto stored = cache->lookup(name);
       auto response = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
       if (!response || response->status != 200) continue;
       const int64_t lifetime = resolver::freshness_lifetime(*response);
       response->request_time -= lifetime;
       response->response_time -= lifetime;
-      cache->put_response(name, response->encode(), stored->digest);
+      cache->put_response(name, response->encode(), stored->digest, true);
     }
     return true;
   };

@@ -166,8 +166,7 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
     if (!fill) {
       uint64_t generation = 0;
       std::optional<cache::StoredName> stored = co_await look_up(stream, asked, generation);
-      std::optional<resolver::StoredResponse> response =
-          stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
+      std::optional<resolver::StoredResponse> response = response_of(stored);
       const bool whole = response && is_verified(stored);
       if (response && stored->blob && usable(stream, asked, *stored, *response)) {
         outcome.kind = Outcome::Kind::kStored;
@@ -356,7 +355,7 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
     auto small = in_memory > 0 ? stored.blob : nullptr;
     auto hot = std::make_shared<Hot>(Hot{prepared, stored.blob, std::move(small), asked.place->cache,
                                          asked.hash, outcome.generation, fresh_until, now, stays,
-                                         asked.pinned_as});
+                                         asked.pinned_as, asked.place->repository != nullptr, asked.purges});
     // What a request of an older conf found is not what one of this conf is looking for.
     if (fresh_until > now && asked.site == site_) insert_hot(stream, asked, std::move(hot), 1024 + in_memory);
   }

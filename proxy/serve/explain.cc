@@ -11,6 +11,7 @@
 #include "proxy/serve/rights.h"
 #include "proxy/serve/static_files.h"
 #include "proxy/serve/unsent_request.h"
+#include "proxy/serve/url_place.h"
 #include "proxy/serve/whole_content.h"
 #include "proxy/upstream/target.h"
 #include "resolver/freshness.h"
@@ -25,24 +26,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using resolver::Found;
 using resolver::Wanted;
-
-bool is_named(const config::Server& server, const std::string& host) {
-  return std::find(server.names.begin(), server.names.end(), host) != server.names.end();
-}
-
-// The place in `addresses` of the listener that the URL leads to: by its port; behind something that maps
-// ports, by the server's name. Of several the one with the URL's own address comes first.
-std::optional<size_t> listener_of(const config::Config& config, const std::vector<std::string>& addresses,
-                                  const upstream::Target& target, const std::string& host) {
-  const std::string port = ":" + std::to_string(target.port);
-  std::optional<size_t> by_port, by_name;
-  for (size_t i = 0; i < addresses.size(); ++i) {
-    if (addresses[i] == target.host_port()) return i;
-    if (!by_port && !addresses[i].starts_with("unix:") && addresses[i].ends_with(port)) by_port = i;
-    if (!by_name && is_named(config.find_server(addresses[i], host), host)) by_name = i;
-  }
-  return by_port ? by_port : by_name;
-}
 
 std::string_view match_text(config::Location::Match match) {
   switch (match) {
@@ -429,20 +412,12 @@ class Explainer {
 
 Explanation explain(const Site& site, Documents& documents, const fill::Standing& standing,
                     std::string_view url, std::string accept, std::time_t now) {
-  const auto target = upstream::parse_target(url);
-  auto path = target ? parse_request_path(target->request_target) : std::nullopt;
-  if (!path) return {"\"" + std::string(url) + "\" is no http or https URL that can be resolved", {}};
-  const config::Config& config = *site.config();
-  std::string host = target->host;
-  std::transform(host.begin(), host.end(), host.begin(), resolver::lower);
-  const auto listener = listener_of(config, site.listen_addresses(), *target, host);
-  if (!listener)
-    return {"no server listens on port " + std::to_string(target->port) + " or is named " + host, {}};
-  const Place& place = site.find(*listener, host, path->path());
+  UrlPlace found = place_of(site, url);
+  if (!found.error.empty()) return {std::move(found.error), {}};
   Json out;
   out["url"] = url;
-  out["server"] = {{"names", place.server->names}, {"listen", site.listen_addresses()[*listener]}};
-  return {"", Explainer(place, documents, standing, *target, std::move(*path), std::move(accept), now)
+  out["server"] = {{"names", found.place->server->names}, {"listen", site.listen_addresses()[found.listener]}};
+  return {"", Explainer(*found.place, documents, standing, found.target, std::move(found.path), std::move(accept), now)
                   .tell(std::move(out))};
 }
 

@@ -62,7 +62,7 @@ Known look_up(cache::Cache& cache, const cache::Name& name) {
   Known known;
   known.fill = cache.running(name);
   known.stored = cache.lookup(name);
-  if (known.stored) known.response = resolver::StoredResponse::decode(known.stored->metadata);
+  known.response = response_of(known.stored);
   return known;
 }
 

@@ -82,7 +82,7 @@ io::Task<std::optional<resolver::Give>> Handler::head_of_made(http::Stream& stre
   if (!source.barred.empty()) co_return std::nullopt;
   auto look = [cache = asked.place->cache, name = source.name] { return cache->lookup(name); };
   const std::optional<cache::StoredName> stored = co_await tools_.pool.run(tools_.loop, std::move(look));
-  const auto response = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
+  const auto response = response_of(stored);
   if (response && stored->blob && usable(stream, source, *stored, *response)) co_return std::nullopt;
   resolver::Wanted question = derive.sources.front();
   question.name.insert(0, "HEAD ");

@@ -80,6 +80,7 @@ void Handler::on_request(http::Stream& stream) noexcept {
   asked->place = &place;
   asked->site = site_;
   asked->at = tools_.loop.wall_seconds();
+  if (place.cache) asked->purges = place.cache->purges();
   asked->path = std::move(*path);
   if (shared && place.repository) {
     asked->hot_key = name_.text;
@@ -154,7 +155,8 @@ bool Handler::serve_hot(http::Stream& stream, const Place& place, Hot& found, ui
   auto blob = hot->blob.lock();
   if (!blob || blob->retired() || now >= hot->fresh_until ||
       now < hot->touched - resolver::kClockStepSeconds ||  // the clock went back: is it fresh?
-      hot->generation != hot->cache->generation(hot->name_hash)) {
+      hot->generation != hot->cache->generation(hot->name_hash) ||
+      (hot->is_resolved && hot->purges != hot->cache->purges())) {
     hot_.erase(hash, key);
     return false;
   }

@@ -107,6 +107,7 @@ class Handler final : public http::RequestHandler {
     std::string pinned_as;             // see resolver::Serve
     bool for_ourselves = false;  // a document: the whole of it, whatever the client asks of its own answer
     std::time_t at = 0;
+    uint64_t purges = 0;  // of the place's cache, when the request came
     std::time_t fresh_until = std::numeric_limits<std::time_t>::max();  // of what the resolution rests on
     CacheStatus found_by = CacheStatus::kNone;  // how the resolution had its last document; kNone: it had none
     std::vector<const config::Repository*> siblings;  // of a virtual repository, who else might have it
@@ -170,6 +171,8 @@ class Handler final : public http::RequestHandler {
     std::time_t touched = 0;
     bool lasts = false;  // this question never has another answer
     std::string pinned_as;
+    bool is_resolved = false;  // it rests on more than its own name: any purge since has it resolved anew
+    uint64_t purges = 0;
     std::shared_ptr<const resolver::Variants> variants{};  // then it has nothing else but name and generation
   };
 

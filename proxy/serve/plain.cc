@@ -165,6 +165,7 @@ io::Task<std::optional<cache::StoredName>> Handler::look_up(http::Stream& stream
     asked.variants = {};
   }
   generation = cache->generation(asked.hash);
+  asked.name.as_of = cache->purges();
   auto look = [cache, name = asked.name] { return cache->lookup(name); };
   std::optional<cache::StoredName> stored = co_await tools_.pool.run(tools_.loop, std::move(look));
   if (!is_plain || !stored || stored->blob) co_return stored;
@@ -228,7 +229,7 @@ void Handler::note_head(const Asked& asked, const Outcome& outcome, const upstre
   if (!resolver::update_on_304(response, head.fields)) return;
   response.request_time = response.response_time = tools_.loop.wall_seconds();
   resolver::complete_date(response.fields, response.response_time);
-  asked.place->cache->put_response(asked.name, response.encode(), outcome.stored->blob->digest());
+  asked.place->cache->put_response(asked.name, response.encode(), outcome.stored->blob->digest(), true);
 }
 
 // A response to an unsafe method has come: what is stored for its target, and for what it names, is stale for all

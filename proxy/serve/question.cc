@@ -110,7 +110,8 @@ bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
 }
 
 bool lasts(resolver::Class cls, const resolver::StoredResponse& response) {
-  return response.status == 200 && (cls == resolver::Class::kDigest || cls == resolver::Class::kVersioned);
+  const bool never_changes = cls == resolver::Class::kDigest || cls == resolver::Class::kVersioned;
+  return response.status == 200 && never_changes && response.stale_from == 0;
 }
 
 int status_for_client(const Place& place, int status) {
@@ -135,12 +136,18 @@ std::optional<SingleRange> first_range(const http::Request& request) {
   return ranges.front();
 }
 
+std::optional<resolver::StoredResponse> response_of(const std::optional<cache::StoredName>& stored) {
+  auto response = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
+  if (response) response->stale_from = stored->stale_from;
+  return response;
+}
+
 bool is_verified(const std::optional<cache::StoredName>& stored) {
   return stored && stored->blob && stored->blob->state() == cache::BlobState::kVerified;
 }
 
 resolver::Found recalled(const std::optional<cache::StoredName>& stored, std::time_t now) {
-  const auto notes = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
+  const auto notes = response_of(stored);
   resolver::Found found;
   found.status = notes ? 200 : 404;
   if (notes) found.fields = notes->fields;

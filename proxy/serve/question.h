@@ -43,7 +43,7 @@ std::string place_wanted(const Place& place, resolver::Wanted& wanted);
 bool agrees(const resolver::Wanted& wanted, const cache::StoredName& stored,
             const resolver::StoredResponse& response);
 
-// Named by its digest, or by a version: it is never stale.
+// Named by its digest, or by a version: it is never stale, unless it was purged softly.
 bool lasts(resolver::Class cls, const resolver::StoredResponse& response);
 
 // Where the edge decides, an upstream's 401 is about the edge: its challenge is none that a client could answer,
@@ -61,6 +61,9 @@ std::string_view refusal_of(const resolver::Wanted& wanted, Error why);
 // The range that has to be there first; the others follow by demand, once the length is known. Empty: all of
 // it is asked for, or may be.
 std::optional<SingleRange> first_range(const http::Request& request);
+
+// What is stored under a name says; a soft purge counts. Empty: nothing, or nothing that can be read.
+std::optional<resolver::StoredResponse> response_of(const std::optional<cache::StoredName>& stored);
 
 // All its bytes are stored, and were hashed.
 bool is_verified(const std::optional<cache::StoredName>& stored);

@@ -282,6 +282,7 @@ io::Task<resolver::Found> Handler::recall_notes(const Asked& asked, std::string 
 // A lost note costs a question upstream, no more: two that are taken at once need not both stay.
 io::Task<void> Handler::take_note(const Asked& asked, resolver::Note note) {
   constexpr size_t kMaxNotes = 1000;
+  const uint64_t as_of = asked.place->cache->purges();
   resolver::Found known = co_await recall_notes(asked, note.name);
   resolver::Fields& notes = known.fields;
   const auto same = [&note](const auto& field) { return field.first == note.key; };
@@ -293,7 +294,7 @@ io::Task<void> Handler::take_note(const Asked& asked, resolver::Note note) {
   if (notes.size() > kMaxNotes) notes.erase(notes.begin());
   resolver::StoredResponse record;
   record.fields = std::move(notes);
-  asked.place->cache->put_response({asked.place->space, note.name}, record.encode(), std::nullopt);
+  asked.place->cache->put_response({asked.place->space, note.name, as_of}, record.encode(), std::nullopt, true);
 }
 
 // The fields that a HEAD brings, remembered for their lifetime, and beyond it while the upstream is in
@@ -310,9 +311,10 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
   }
   const auto cache = asked.place->cache;
   const std::time_t now = tools_.loop.wall_seconds();
+  own.name.as_of = cache->purges();
   auto look = [cache, name = own.name] { return cache->lookup(name); };
   const std::optional<cache::StoredName> stored = co_await tools_.pool.run(tools_.loop, std::move(look));
-  auto response = stored ? resolver::StoredResponse::decode(stored->metadata) : std::nullopt;
+  auto response = response_of(stored);
   const auto answer_with = [&](const resolver::StoredResponse& known) {
     const int64_t left = resolver::freshness_lifetime(known) - resolver::current_age(known, now);
     asked.fresh_until = std::min<std::time_t>(asked.fresh_until, now + std::max<int64_t>(left, 2));
@@ -346,7 +348,7 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
     fresh.conf_lifetime_seconds = fill::lifetime_in_repository(*asked.place->conf, own.wanted.cls, status);
     const bool alike = asked.place->authorize != config::Authorize::kUpstream;
     if (status == 200 || (status == 404 && alike))
-      cache->put_response(own.name, fresh.encode(), std::nullopt);
+      cache->put_response(own.name, fresh.encode(), std::nullopt, true);
     co_return answer_with(fresh);
   }
   if (response && response->status == 200) {

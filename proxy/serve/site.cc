@@ -97,4 +97,10 @@ const Place& Site::find(uintptr_t listener, std::string_view host, std::string_v
   return places_.at(location ? static_cast<const void*>(location) : &server);
 }
 
+std::vector<const Place*> Site::places() const {
+  std::vector<const Place*> all;
+  for (const auto& [key, place] : places_) all.push_back(&place);
+  return all;
+}
+
 }  // namespace entrepot::serve

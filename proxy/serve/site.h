@@ -55,6 +55,8 @@ class Site {
 
   // The place for a request. `path` is the normalised path; `listener` an index into listen_addresses.
   const Place& find(uintptr_t listener, std::string_view host, std::string_view path) const;
+  // All of them; of a virtual repository's members, the virtual one's.
+  std::vector<const Place*> places() const;
   const std::shared_ptr<const config::Config>& config() const noexcept { return config_; }
   const std::vector<std::string>& listen_addresses() const noexcept { return listen_addresses_; }
 

@@ -108,6 +108,7 @@ io::Task<void> Handler::serve_virtual(http::Stream& stream, std::unique_ptr<Aske
   for (const Place* member : members) {
     auto own = std::make_unique<Asked>(*asked);
     own->place = member;
+    if (member->cache) own->purges = member->cache->purges();
     resolver::Step step = co_await resolve(stream, *own, question_for(stream, *own));
     if (is_absence(step)) {
       absence = std::move(step);
@@ -213,6 +214,7 @@ io::Task<void> Handler::serve_merged(http::Stream& stream, std::unique_ptr<Asked
   for (const Place* member : members) {
     auto own = std::make_unique<Asked>(*asked);
     own->place = member;
+    if (member->cache) own->purges = member->cache->purges();
     resolver::Question question = question_for(stream, *own);
     if (!merge.any_accept) question.accept.clear();
     resolver::Step step = co_await resolve(stream, *own, std::move(question));

@@ -35,6 +35,13 @@ class FakeEdge final : public Edge {
     if (url == "http://nobody/") return {"", "no server has it"};
     return {R"({"url":")" + url + R"(","accept":")" + accept + "\"}\n", ""};
   }
+  Purged purge(const PurgeOrder& order, const std::string& asker) override {
+    ++purges;
+    if (order.values.front() == "nobody") return {404, "", "no server has it"};
+    return {200, std::string(to_string(order.by)) + " " + order.values.front() + (order.soft ? " soft by " : " by ") + asker,
+            ""};
+  }
+  std::atomic<int> purges{0};
   bool ready() const override { return is_ready; }
   bool alive() const override { return is_alive; }
   std::atomic<bool> is_ready{true}, is_alive{true};
@@ -66,9 +73,10 @@ class Admin : public testing::Test {
     return fd;
   }
   // All that comes back until the server closes.
-  std::string ask(const std::string& head) const {
+  std::string ask(const std::string& head, const std::string& body = "") const {
     const int fd = connect();
-    const std::string request = head + "\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    const std::string request = head + "\r\nHost: x\r\nConnection: close\r\nContent-Length: " +
+                                std::to_string(body.size()) + "\r\n\r\n" + body;
     EXPECT_EQ(::send(fd, request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
     std::string answer;
     char bytes[4096];
@@ -133,6 +141,31 @@ TEST_F(Admin, ExplainWithoutAUrlIsABadRequest) {
 
 TEST_F(Admin, ExplainOfWhatNoServerHasIsNotFound) {
   const std::string answer = ask("GET /explain?url=http%3A%2F%2Fnobody%2F HTTP/1.1");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(answer, HasSubstr("\"detail\":\"no server has it\""));
+}
+
+TEST_F(Admin, PurgeReadsABodyOrAQueryAndSaysWhoAsked) {
+  const std::string answer = ask("POST /purge HTTP/1.1", R"({"tag": ["a"], "soft": true})");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Content-Type: application/json\r\n"));
+  EXPECT_THAT(answer, EndsWith("tag a soft by 127.0.0.1"));
+  EXPECT_THAT(ask("POST /purge?url=https%3A%2F%2Fa%2F%3Fb%26c HTTP/1.1"), EndsWith("url https://a/?b&c by 127.0.0.1"));
+  EXPECT_EQ(edge_.purges, 2);
+}
+
+TEST_F(Admin, WhatCannotBePurgedIsRefusedAndNothingIsPurged) {
+  EXPECT_THAT(ask("POST /purge HTTP/1.1"), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(ask("POST /purge HTTP/1.1", "{"), HasSubstr("a JSON object is expected"));
+  EXPECT_THAT(ask("POST /purge?tag=a HTTP/1.1", R"({"tag": "a"})"), StartsWith("HTTP/1.1 400 "));
+  for (const char* method : {"GET", "HEAD", "PUT", "DELETE"}) {
+    const std::string answer = ask(std::string(method) + " /purge?tag=a HTTP/1.1");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 405 ")) << method;
+    EXPECT_THAT(answer, HasSubstr("Allow: POST\r\n")) << method;
+  }
+  EXPECT_THAT(ask("POST /purge?tag=a HTTP/1.1\r\nOrigin: https://a"), StartsWith("HTTP/1.1 403 "));
+  EXPECT_EQ(edge_.purges, 0);
+  const std::string answer = ask("POST /purge?url=nobody HTTP/1.1");
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(answer, HasSubstr("\"detail\":\"no server has it\""));
 }

@@ -77,6 +77,7 @@ class FakeEdge final : public Edge {
     if (thread_.joinable()) thread_.join();
   }
   std::vector<Counter> counters() const override { return {{"fake_total", "Of the fake.", false, 1}}; }
+  Purged purge(const PurgeOrder&, const std::string&) override { return {200, "{}", ""}; }
   Explained explain(const std::string&, const std::string&) const override { return {"{}", ""}; }
   bool ready() const override {
     std::lock_guard lock(mutex_);
