@@ -26,7 +26,8 @@ class Reader {
     line_.conf.prefix = kDefaultPrefix;
     for (; next_ < arguments_.size() && line_.error.empty();) {
       const std::string_view argument = arguments_[next_++];
-      if (read_explain(argument)) continue;
+      if (read_explain(argument) || read_purge(argument)) continue;
+      if (!line_.error.empty()) break;
       if (argument.size() < 2 || argument.front() != '-') {
         line_.error = "invalid option: \"" + std::string(argument) + "\"";
       } else {
@@ -35,12 +36,14 @@ class Reader {
     }
     if (line_.action == CommandLine::Action::kExplain && line_.url.empty() && line_.error.empty())
       line_.error = "\"explain\" requires a URL";
+    if (line_.action == CommandLine::Action::kPurge && line_.purge.values.empty() && line_.error.empty())
+      line_.error = "\"purge\" requires URLs, --prefix, --tag, --repository, --zone or --digest";
     if (line_.error.empty()) place_under_prefix();
     return std::move(line_);
   }
 
  private:
-  // The one command that is a word, and what only it takes.
+  // The commands that are words, and what only they take.
   bool read_explain(std::string_view argument) {
     using Action = CommandLine::Action;
     const bool begins = argument == "explain" && line_.action == Action::kServe;
@@ -49,6 +52,46 @@ class Reader {
     if (argument == "--json") return line_.json = true;
     if (argument.starts_with('-') || !line_.url.empty()) return false;
     line_.url = argument;
+    return true;
+  }
+
+  bool read_purge(std::string_view argument) {
+    using Action = CommandLine::Action;
+    const bool begins = argument == "purge" && line_.action == Action::kServe;
+    if (begins) line_.action = Action::kPurge;
+    if (begins || line_.action != Action::kPurge) return begins;
+    if (argument == "--json") return line_.json = true;
+    if (argument == "--soft") return line_.purge.soft = true;
+    if (!argument.starts_with('-')) return add_to_purge(PurgeOrder::By::kUrl, argument);
+    if (!argument.starts_with("--")) return false;
+    const std::string_view name = argument.substr(2);
+    if (name == "path") return take_option(argument, line_.purge.path);
+    for (size_t i = 0; i < PurgeOrder::kBys; ++i) {
+      const auto by = static_cast<PurgeOrder::By>(i);
+      std::string value;
+      if (to_string(by) == name) return take_option(argument, value) && add_to_purge(by, value);
+    }
+    return false;
+  }
+
+  bool take_option(std::string_view option, std::string& value) {
+    if (next_ == arguments_.size() || *arguments_[next_] == '\0') {
+      line_.error = "option \"" + std::string(option) + "\" requires a value";
+      return false;
+    }
+    value = arguments_[next_++];
+    return true;
+  }
+
+  bool add_to_purge(PurgeOrder::By by, std::string_view value) {
+    PurgeOrder& purge = line_.purge;
+    if (!purge.values.empty() && purge.by != by) {
+      line_.error = "\"purge\" by " + std::string(to_string(purge.by)) + " and by " + std::string(to_string(by)) +
+                    " together: one at a time";
+      return false;
+    }
+    purge.by = by;
+    purge.values.emplace_back(value);
     return true;
   }
 
@@ -158,6 +201,8 @@ std::string usage(std::string_view version) {
          "Usage: entrepot [-?hvVtTq] [-s signal] [-p prefix] [-c filename] [-g directives]\n"
          "       entrepot cache stat|ls|verify|rm|export|import PATH ...\n"
          "       entrepot explain [-p prefix] [-c filename] [-H 'Accept: ...'] [--json] URL\n"
+         "       entrepot purge [-p prefix] [-c filename] [--soft] [--json] URL... | --prefix URL | --tag TAG |\n"
+         "                      --repository NAME [--path PATH] | --zone NAME | --digest sha256:...\n"
          "\n"
          "Options:\n"
          "  -?,-h         : this help\n"
@@ -176,6 +221,7 @@ std::string usage(std::string_view version) {
          "  -g directives : set global directives out of configuration file\n"
          "\n"
          "explain asks the running edge, through the conf's admin listener, what it makes of a URL.\n"
+         "purge has it forget what is stored, on all workers at once; --soft: it is asked for again first.\n"
          "cache looks into a cache directory, and changes it: entrepot cache --help.\n";
 }
 

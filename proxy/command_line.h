@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "proxy/config/config.h"
+#include "proxy/purge_order.h"
 
 namespace entrepot {
 
@@ -15,7 +16,7 @@ inline constexpr std::string_view kDefaultPrefix = "/etc/entrepot";
 inline constexpr std::string_view kDefaultConf = "conf/entrepot.conf";
 
 struct CommandLine {
-  enum class Action : uint8_t { kServe, kTest, kDump, kSignal, kVersion, kBuild, kHelp, kExplain };
+  enum class Action : uint8_t { kServe, kTest, kDump, kSignal, kVersion, kBuild, kHelp, kExplain, kPurge };
   Action action = Action::kServe;
   config::ParseOptions conf;  // file stands under the prefix already where it was relative
   bool quiet = false;         // -q: a test says only what is wrong
@@ -23,7 +24,8 @@ struct CommandLine {
   std::string signal_name;    // as given to -s
   std::string url;            // of kExplain
   std::string accept;         // of kExplain: -H "Accept: ..."
-  bool json = false;          // of kExplain: what the edge answers, as it comes
+  PurgeOrder purge;           // of kPurge
+  bool json = false;          // of kExplain and kPurge: what the edge answers, as it comes
   std::string error;          // without "entrepot: "; not empty: nothing else counts
 };
 

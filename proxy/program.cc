@@ -10,6 +10,7 @@
 #include "proxy/commands/cache_command.h"
 #include "proxy/daemon.h"
 #include "proxy/explain_command.h"
+#include "proxy/purge_command.h"
 #include "proxy/master.h"
 
 namespace entrepot {
@@ -78,6 +79,8 @@ int run_program(std::span<const char* const> arguments, const Program& program) 
       return send_signal(line);
     case Action::kExplain:
       return explain_url(line);
+    case Action::kPurge:
+      return purge(line);
     case Action::kServe:
       break;
   }

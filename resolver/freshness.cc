@@ -155,7 +155,7 @@ int64_t stale_if_error(const StoredResponse& response) {
 
 bool answers(const StoredResponse& response, const RequestControl& request, std::time_t now) {
   const CacheControl said = control_of(response);
-  const int64_t age = current_age(response, now), left = lifetime(response, said) - age;
+  const int64_t age = current_age(response, now), left = freshness_lifetime(response) - age;
   if (request.no_cache || (request.max_age && age > *request.max_age)) return false;
   if (left <= 0) return request.max_stale >= -left && !insists_on_validation(said) && !said.s_maxage;
   return !request.min_fresh || left >= *request.min_fresh;

@@ -417,7 +417,7 @@ Explanation explain(const Site& site, Documents& documents, const fill::Standing
   Json out;
   out["url"] = url;
   out["server"] = {{"names", found.place->server->names}, {"listen", site.listen_addresses()[found.listener]}};
-  return {"", Explainer(*found.place, documents, standing, found.target, std::move(found.path), std::move(accept), now)
+  return {"", Explainer(*found.place, documents, standing, *found.target, std::move(found.path), std::move(accept), now)
                   .tell(std::move(out))};
 }
 

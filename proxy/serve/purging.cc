@@ -78,7 +78,7 @@ class Planner {
     const Place& place = *at.place;
     if (!place.cache) return refuse(404, "nothing is stored of \"" + url + "\": it has no proxy_cache");
     if (!place.repository) {
-      const std::string key = key_of(place, at.target, at.path);
+      const std::string key = key_of(place, *at.target, at.path);
       of(place.cache).names.push_back({place.space, key});
       of(place.cache).prefixes.push_back({place.space, key + std::string(kVariant)});
       return;
@@ -142,7 +142,7 @@ class Planner {
         stores = true;
         add_prefix(*place, at);
       } else if (location->path.starts_with(path)) {
-        const UrlPlace below = place_of(site_, (at.target.https ? "https://" : "http://") + at.target.authority +
+        const UrlPlace below = place_of(site_, (at.target->https ? "https://" : "http://") + at.target->authority +
                                                    location->path);
         if (!below.error.empty()) continue;
         stores = true;
@@ -158,10 +158,10 @@ class Planner {
       const std::string within = config::path_within(*place.location, at.path.path());
       return for_each_repository(place, [&](const Place& one) { add_prefix_within(one, within); });
     }
-    upstream::Target longer = at.target;
+    upstream::Target longer = *at.target;
     longer.request_target += "~";
     const auto path = parse_request_path(longer.request_target);
-    const std::string key = key_of(place, at.target, at.path);
+    const std::string key = key_of(place, *at.target, at.path);
     const std::string other = path ? key_of(place, longer, *path) : key;
     const auto differs = std::mismatch(key.begin(), key.end(), other.begin(), other.end());
     if (key == other)

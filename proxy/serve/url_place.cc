@@ -31,20 +31,20 @@ std::optional<size_t> listener_of(const config::Config& config, const std::vecto
 
 UrlPlace place_of(const Site& site, std::string_view url) {
   UrlPlace found;
-  auto target = upstream::parse_target(url);
-  auto path = target ? parse_request_path(target->request_target) : std::nullopt;
+  if (auto target = upstream::parse_target(url))
+    found.target = std::make_unique<const upstream::Target>(std::move(*target));
+  auto path = found.target ? parse_request_path(found.target->request_target) : std::nullopt;
   if (!path) {
     found.error = "\"" + std::string(url) + "\" is no http or https URL that can be resolved";
     return found;
   }
-  found.target = std::move(*target);
   found.path = std::move(*path);
-  found.host = found.target.host;
+  found.host = found.target->host;
   std::transform(found.host.begin(), found.host.end(), found.host.begin(), resolver::lower);
-  const auto listener = listener_of(*site.config(), site.listen_addresses(), found.target, found.host);
+  const auto listener = listener_of(*site.config(), site.listen_addresses(), *found.target, found.host);
   if (!listener) {
     found.error =
-        "no server listens on port " + std::to_string(found.target.port) + " or is named " + found.host;
+        "no server listens on port " + std::to_string(found.target->port) + " or is named " + found.host;
     return found;
   }
   found.listener = *listener;

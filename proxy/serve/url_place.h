@@ -1,6 +1,7 @@
 // Where a URL leads to: which server and location a request for it would come to.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -12,7 +13,7 @@ namespace entrepot::serve {
 
 struct UrlPlace {
   std::string error;  // one sentence: it is no URL, or no server has it. Empty: the rest is there
-  upstream::Target target;
+  std::unique_ptr<const upstream::Target> target;  // `path` looks into it
   RequestPath path;
   std::string host;        // lower case, without port
   size_t listener = 0;     // of site.listen_addresses()

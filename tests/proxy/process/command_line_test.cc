@@ -109,6 +109,37 @@ TEST(CommandLine, ExplainTakesAUrlAndWhatTheClientAccepts) {
   }
 }
 
+TEST(CommandLine, PurgeTakesWhatOneKindNames) {
+  using By = PurgeOrder::By;
+  struct Case {
+    std::vector<const char*> arguments;
+    By by;
+    std::vector<std::string> values;
+    const char* path;
+    bool soft, json;
+  };
+  const Case cases[] = {
+      {{"purge", "http://a/", "http://b/"}, By::kUrl, {"http://a/", "http://b/"}, "", false, false},
+      {{"purge", "--tag", "a", "--soft", "--tag", "b"}, By::kTag, {"a", "b"}, "", true, false},
+      {{"purge", "--prefix", "http://a/x", "--json"}, By::kPrefix, {"http://a/x"}, "", false, true},
+      {{"purge", "--repository", "r", "--path", "/x/"}, By::kRepository, {"r"}, "/x/", false, false},
+      {{"purge", "--zone", "z", "-c", "/b.conf"}, By::kZone, {"z"}, "", false, false},
+      {{"-p", "/srv", "purge", "--digest", "sha256:0"}, By::kDigest, {"sha256:0"}, "", false, false},
+      {{"purge", "--tag", "--soft"}, By::kTag, {"--soft"}, "", false, false},
+      {{"purge", "purge"}, By::kUrl, {"purge"}, "", false, false},
+  };
+  for (const Case& c : cases) {
+    const CommandLine line = parse(c.arguments);
+    EXPECT_EQ(line.error, "");
+    EXPECT_EQ(line.action, Action::kPurge);
+    EXPECT_EQ(line.purge.by, c.by);
+    EXPECT_EQ(line.purge.values, c.values);
+    EXPECT_EQ(line.purge.path, c.path);
+    EXPECT_EQ(line.purge.soft, c.soft);
+    EXPECT_EQ(line.json, c.json);
+  }
+}
+
 TEST(CommandLine, SaysWhatIsWrongInNginxsWords) {
   struct Case {
     std::vector<const char*> arguments;
@@ -137,6 +168,14 @@ TEST(CommandLine, SaysWhatIsWrongInNginxsWords) {
       {{"-H", "Accept: x"}, "invalid option: \"H\""},
       {{"--json"}, "invalid option: \"-\""},
       {{"-t", "explain"}, "invalid option: \"explain\""},
+      // What only purge takes, and what it needs.
+      {{"purge"}, "\"purge\" requires URLs, --prefix, --tag, --repository, --zone or --digest"},
+      {{"purge", "--soft"}, "\"purge\" requires URLs, --prefix, --tag, --repository, --zone or --digest"},
+      {{"purge", "--tag"}, "option \"--tag\" requires a value"},
+      {{"purge", "--path", ""}, "option \"--path\" requires a value"},
+      {{"purge", "--tag", "a", "http://a/"}, "\"purge\" by tag and by url together: one at a time"},
+      {{"purge", "--hard", "http://a/"}, "invalid option: \"-\""},
+      {{"--soft"}, "invalid option: \"-\""},
       // The first error counts.
       {{"-x", "-y"}, "invalid option: \"x\""},
   };
