@@ -102,7 +102,7 @@ HeadProblem read_request_line(std::string_view line, Http1Head& out) {
 
 // What decides about framing and routing; each may come once.
 struct Framing {
-  bool host = false, length = false, chunked = false;
+  bool host = false, length = false, chunked = false, keep_alive = false;
 };
 
 HeadProblem read_length(std::string_view value, Framing& framing, Http1Head& out) {
@@ -110,7 +110,9 @@ HeadProblem read_length(std::string_view value, Framing& framing, Http1Head& out
       !value.empty() && std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (std::exchange(framing.length, true) || !digits || value.size() > 18)
     return {400, "content-length is malformed or repeated"};
-  out.has_content = out.has_content || value.find_first_not_of('0') != std::string_view::npos;
+  out.content_length = 0;
+  for (const char c : value) out.content_length = out.content_length * 10 + static_cast<uint64_t>(c - '0');
+  out.has_content = true;
   return kGood;
 }
 
@@ -131,10 +133,14 @@ HeadProblem read_field(std::string_view name, std::string_view value, Framing& f
       if (out.authority.empty()) out.authority = value;
       break;
     case 6:
-      if (is(name, "expect")) out.expects_continue = true;
+      if (!is(name, "expect") || out.minor_version == 0) break;  // RFC 9110 10.1.1
+      if (!is(value, "100-continue")) return {417, "the only expectation that is met is 100-continue"};
+      out.expects_continue = true;
       break;
     case 10:
-      if (is(name, "connection") && list_has(value, "close")) out.close = true;
+      if (!is(name, "connection")) break;
+      out.close = out.close || list_has(value, "close");
+      framing.keep_alive = framing.keep_alive || list_has(value, "keep-alive");
       break;
     case 14:
       if (is(name, "content-length")) return read_length(value, framing, out);
@@ -187,6 +193,7 @@ HeadProblem read_http1_head(std::string_view head, Http1Head& out) {
   out.method = out.target = out.authority = {};
   out.minor_version = 1;
   out.has_content = out.expects_continue = out.close = false;
+  out.content_length = Http1Head::kNoLength;
 
   Framing framing;
   const size_t line_end = head.find("\r\n");
@@ -201,7 +208,7 @@ HeadProblem read_http1_head(std::string_view head, Http1Head& out) {
   if (framing.chunked && framing.length)
     return {400, "content-length and transfer-encoding exclude each other"};
   if (!framing.host && out.minor_version == 1) return {400, "host is missing"};
-  if (out.minor_version == 0) out.close = true;
+  if (out.minor_version == 0 && !framing.keep_alive) out.close = true;
   return kGood;
 }
 

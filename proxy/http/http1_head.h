@@ -35,9 +35,11 @@ struct Http1Head {
   int minor_version = 1;
   std::vector<std::pair<std::string_view, std::string_view>>
       fields;                // as sent, values without the white space around them
-  bool has_content = false;  // content-length over 0, or chunked
+  static constexpr uint64_t kNoLength = UINT64_MAX;
+  bool has_content = false;             // content-length, or chunked
+  uint64_t content_length = kNoLength;  // as announced
   bool expects_continue = false;
-  bool close = false;  // connection: close, or HTTP/1.0
+  bool close = false;  // connection: close, or HTTP/1.0 without keep-alive
 };
 
 struct HeadProblem {

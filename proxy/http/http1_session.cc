@@ -10,28 +10,21 @@ namespace entrepot::http {
 
 namespace {
 
-constexpr size_t kMaxContentBytes = 64 * 1024;
+constexpr size_t kMaxDroppedBytes = 64 * 1024;  // of content that nobody wants
 constexpr size_t kIdleBufferBytes = 1024;  // what an idle connection may keep
 
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-int pause_at_end(llhttp_t*) { return HPE_PAUSED; }
-
-const llhttp_settings_t* llhttp_callbacks() {
-  static const llhttp_settings_t settings = [] {
-    llhttp_settings_t s;
-    llhttp_settings_init(&s);
-    s.on_message_complete = pause_at_end;
-    return s;
-  }();
-  return &settings;
-}
-
 // A value with a line end would be a second field, or a second response.
 bool is_one_line(std::string_view value) {
   return value.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
+}
+
+bool has_long_rest(const RequestContent& content) {
+  return content.length() != RequestContent::kNoLength &&
+         content.length() - content.received_bytes() > kMaxDroppedBytes;
 }
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {
@@ -48,9 +41,46 @@ void append_status_line(std::string& out, int status) {
 
 }  // namespace
 
+// Called by llhttp while it reads content; of the head only that it is legal matters.
+struct Http1Callbacks {
+  static Http1Session* of(llhttp_t* parser) { return static_cast<Http1Session*>(parser->data); }
+  static int on_body(llhttp_t* parser, const char* at, size_t length) {
+    of(parser)->on_content(bytes_of({at, length}));
+    return HPE_OK;
+  }
+  static int on_field(llhttp_t* parser, const char* at, size_t length) {
+    if (of(parser)->in_content_) of(parser)->trailer_name_.append(at, length);
+    return HPE_OK;
+  }
+  static int on_value(llhttp_t* parser, const char* at, size_t length) {
+    if (of(parser)->in_content_) of(parser)->trailer_value_.append(at, length);
+    return HPE_OK;
+  }
+  static int on_value_complete(llhttp_t* parser) {
+    if (of(parser)->in_content_) of(parser)->on_trailer();
+    return HPE_OK;
+  }
+  static int on_end(llhttp_t*) { return HPE_PAUSED; }
+
+  static const llhttp_settings_t* settings() {
+    static const llhttp_settings_t settings = [] {
+      llhttp_settings_t s;
+      llhttp_settings_init(&s);
+      s.on_body = on_body;
+      s.on_header_field = on_field;
+      s.on_header_value = on_value;
+      s.on_header_value_complete = on_value_complete;
+      s.on_message_complete = on_end;
+      return s;
+    }();
+    return &settings;
+  }
+};
+
 Http1Session::Http1Session(Connection& connection)
     : connection_(connection), since_(connection.accepted_at()) {
-  llhttp_init(&parser_, HTTP_REQUEST, llhttp_callbacks());
+  llhttp_init(&parser_, HTTP_REQUEST, Http1Callbacks::settings());
+  parser_.data = this;
 }
 
 bool Http1Session::receive(std::span<const std::byte> bytes) {
@@ -58,7 +88,7 @@ bool Http1Session::receive(std::span<const std::byte> bytes) {
   if (input_at_ > 0) input_.erase(0, std::exchange(input_at_, 0));
   if (input_.empty() && !current_ && requests_ > 0) since_ = connection_.state().now;
   input_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (content_pending_) discard_content();
+  if (content_pending_) read_content();
   return true;
 }
 
@@ -130,15 +160,13 @@ bool Http1Session::next_request() {
 void Http1Session::on_head(std::string_view text) {
   static thread_local Http1Head head;
   HeadProblem problem = read_http1_head(text, head);
-  if (problem.status == 0) problem = check_with_llhttp(text, head.has_content);
+  if (problem.status == 0) problem = check_with_llhttp(text, head.has_content && head.content_length != 0);
   if (problem.status != 0) return refuse(problem);
 
   current_ = connection_.state().streams.acquire();
   current_->open(*this, connection_);
   Request& request = current_->mutable_request();
-  request.method = head.method == "GET"    ? Method::kGet
-                   : head.method == "HEAD" ? Method::kHead
-                                           : Method::kOther;
+  request.method = method_of(head.method);
   request.version = head.minor_version == 0 ? Version::kHttp10 : Version::kHttp11;
   request.method_text = current_->keep(head.method);
   request.authority = current_->keep(head.authority);
@@ -148,40 +176,63 @@ void Http1Session::on_head(std::string_view text) {
     release(false);
     return refuse({431, "the request's fields are too large"});
   }
-  content_pending_ = head.has_content;
-  content_bytes_ = 0;
+  content_pending_ = head.has_content && head.content_length != 0;
+  dropped_bytes_ = 0;
+  current_->expects_continue = head.expects_continue && content_pending_;
+  if (head.has_content) current_->open_content(head.content_length);
+  if (head.has_content && !content_pending_) current_->content()->end();
   ++requests_;
-  // A client that waits for "100 Continue" may or may not send its content after another answer: no telling
-  // where the next head begins.
-  close_after_ = head.close || draining_ || (head.expects_continue && head.has_content) ||
-                 requests_ >= connection_.options().keepalive_requests;
+  close_after_ = head.close || draining_ || requests_ >= connection_.options().keepalive_requests;
   consume_input(framer_.length());
   framer_.reset();
   forgave_line_ = false;
-  if (content_pending_) discard_content();
+  if (content_pending_) read_content();
   current_->announce();
 }
 
 HeadProblem Http1Session::check_with_llhttp(std::string_view text, bool has_content) {
-  llhttp_init(&parser_, HTTP_REQUEST, llhttp_callbacks());
+  llhttp_init(&parser_, HTTP_REQUEST, Http1Callbacks::settings());
+  parser_.data = this;
+  in_content_ = false;
   llhttp_errno_t result = llhttp_execute(&parser_, text.data(), text.size());
   if (result == HPE_INVALID_METHOD) return {501, "the method is not known"};
   if (result == HPE_PAUSED_UPGRADE) result = HPE_PAUSED;  // no upgrade is made
+  in_content_ = true;
   return result == (has_content ? HPE_OK : HPE_PAUSED) ? HeadProblem{}
                                                        : HeadProblem{400, "the head is malformed"};
 }
 
-void Http1Session::discard_content() {
+// The client waits until what came is taken.
+bool Http1Session::holds_content() const noexcept {
+  return content_pending_ && current_ && current_->content()->buffered_bytes() > 0;
+}
+
+void Http1Session::read_content() {
   const std::string_view content = input();
   if (content.empty()) return;
   const llhttp_errno_t result = llhttp_execute(&parser_, content.data(), content.size());
   const bool ended = result == HPE_PAUSED || result == HPE_PAUSED_UPGRADE;
+  const bool bad = result != HPE_OK && !ended;
   const size_t n =
       ended ? static_cast<size_t>(llhttp_get_error_pos(&parser_) - content.data()) : content.size();
-  content_bytes_ += n;
   content_pending_ = !ended;
   consume_input(n);
-  if ((result != HPE_OK && !ended) || content_bytes_ > kMaxContentBytes) stop_listening();
+  // To what nobody wants even the framing counts: chunks of one byte are many.
+  if (!current_ || current_->content()->discarded()) dropped_bytes_ += n;
+  if (bad || dropped_bytes_ > kMaxDroppedBytes) stop_listening();
+  if (!current_) return;
+  if (bad) current_->content()->fail(RequestContent::Problem::kMalformed);
+  if (ended) current_->content()->end();
+}
+
+void Http1Session::on_content(std::span<const std::byte> bytes) {
+  if (current_) current_->content()->append(bytes);
+}
+
+void Http1Session::on_trailer() {
+  if (current_) current_->add_trailer(trailer_name_, trailer_value_);
+  trailer_name_.clear();
+  trailer_value_.clear();
 }
 
 // The connection ends after the response in hand.
@@ -207,16 +258,46 @@ void Http1Session::start_response(SessionStream& stream, const ResponseHead& hea
   const bool unknown = head.content_length == ResponseHead::kNoLength && !stream.bodiless();
   chunked_ = unknown && stream.request().version == Version::kHttp11;
   ended_by_close_ = unknown && !chunked_;
-  close_after_ = close_after_ || draining_ || ended_by_close_;
+  // A client that waits for "100 Continue" may or may not send its content after another answer: no telling
+  // where the next head begins. And a long rest is not read to its end.
+  const bool unread = content_pending_ && (stream.expects_continue || has_long_rest(*stream.content()));
+  close_after_ = close_after_ || draining_ || ended_by_close_ || unread;
   append_status_line(out_, head.status);
   for (const Field& field : head.fields) {
     if (!is_one_line(field.value) || (unknown && field.name == "content-length")) continue;
     append_field(out_, field.name, field.value);
   }
   if (chunked_) out_.append("transfer-encoding: chunked\r\n");
-  if (close_after_) out_.append("connection: close\r\n");
+  if (close_after_) {
+    out_.append("connection: close\r\n");
+  } else if (stream.request().version == Version::kHttp10) {
+    out_.append("connection: keep-alive\r\n");
+  }
   out_.append("\r\n");
   connection_.wake();
+}
+
+void Http1Session::send_interim(SessionStream& stream, int status, std::span<const Field> fields) {
+  if (stream.request().version == Version::kHttp10) return;
+  append_status_line(out_, status);
+  for (const Field& field : fields) {
+    if (is_one_line(field.value)) append_field(out_, field.name, field.value);
+  }
+  out_.append("\r\n");
+  connection_.wake();
+}
+
+void Http1Session::content_wanted(SessionStream& stream) {
+  if (std::exchange(stream.expects_continue, false) && !stream.responded()) send_interim(stream, 100, {});
+}
+
+// The socket is read again at the end of the turn.
+void Http1Session::content_consumed(SessionStream& stream, size_t) {
+  if (stream.content()->buffered_bytes() == 0) connection_.wake();
+}
+
+void Http1Session::sweep(io::Clock::time_point now) {
+  if (current_ && content_pending_) current_->content()->sweep(now);
 }
 
 Http1Session::Sent Http1Session::send_content(io::Wire& wire) {
@@ -250,7 +331,13 @@ void Http1Session::append_piece(io::Wire& wire, std::span<const std::byte> bytes
 }
 
 void Http1Session::end_response(io::Wire& wire) {
-  if (chunked_) wire.append(bytes_of("0\r\n\r\n"));
+  if (chunked_) {
+    std::string end = "0\r\n";
+    for (const Field& field : current_->trailers()) {
+      if (is_one_line(field.value)) append_field(end, field.name, field.value);
+    }
+    wire.append(bytes_of(end.append("\r\n")));
+  }
   release(true);
   chunked_ = ended_by_close_ = false;
   if (close_after_) closing_ = true;

@@ -1,8 +1,9 @@
 // Http1Session: HTTP/1.1 and 1.0, one request after the other.
 //
 //   head (framed, read, agreed on by llhttp) -> on_request -> response -> next head
-// What is pipelined waits, unread, in a bounded buffer. Content of a request is dropped as it comes, in
-// parallel with the response; too much of it, or an error in it, ends the connection after the response.
+// What is pipelined waits, unread, in a bounded buffer. Content of a request goes to who wants it, and is read
+// no faster than it is taken. Content that nobody wants is dropped as it comes, in parallel with the response;
+// too much of it, or an error in it, ends the connection after the response.
 #pragma once
 
 #include <llhttp.h>
@@ -26,7 +27,9 @@ class Http1Session final : public Session {
   bool end_of_input() override;
   bool produce(io::Wire& wire) override;
   bool has_more() const noexcept override { return full_; }
-  bool wants_input() const noexcept override { return !deaf_ && input_.size() - input_at_ <= kMaxHeadBytes; }
+  bool wants_input() const noexcept override {
+    return !deaf_ && input_.size() - input_at_ <= kMaxHeadBytes && !holds_content();
+  }
   bool finished() const noexcept override { return closing_ && !current_ && out_.empty(); }
   bool ends_by_close() const noexcept override {
     return current_ && current_->responded() && ended_by_close_;
@@ -34,13 +37,17 @@ class Http1Session final : public Session {
   Phase phase() const noexcept override;
   io::Clock::time_point since() const noexcept override { return since_; }
   void drain(bool last) override;
-  void sweep(io::Clock::time_point) override {}
+  void sweep(io::Clock::time_point now) override;
   void abandon() override;
   void start_response(SessionStream& stream, const ResponseHead& head) override;
+  void send_interim(SessionStream& stream, int status, std::span<const Field> fields) override;
+  void content_wanted(SessionStream& stream) override;
+  void content_consumed(SessionStream& stream, size_t n) override;
   void body_ready(SessionStream& stream) override;
   void reset(SessionStream& stream, ResetReason reason) override;
 
  private:
+  friend struct Http1Callbacks;
   enum class Sent : uint8_t { kAll, kFull, kWaiting, kBroken };
 
   std::string_view input() const noexcept { return std::string_view(input_).substr(input_at_); }
@@ -48,7 +55,10 @@ class Http1Session final : public Session {
   bool next_request();
   void on_head(std::string_view text);
   HeadProblem check_with_llhttp(std::string_view text, bool has_content);
-  void discard_content();
+  bool holds_content() const noexcept;
+  void read_content();
+  void on_content(std::span<const std::byte> bytes);
+  void on_trailer();
   void stop_listening();
   void refuse(const HeadProblem& problem);
   Sent send_content(io::Wire& wire);
@@ -62,7 +72,9 @@ class Http1Session final : public Session {
   Http1Framer framer_;
   llhttp_t parser_;               // of the current request: its content
   bool content_pending_ = false;  // of the last request
-  size_t content_bytes_ = 0;
+  bool in_content_ = false;       // the parser is past the head: fields are trailers
+  size_t dropped_bytes_ = 0;      // of it, that nobody wanted
+  std::string trailer_name_, trailer_value_;
   SessionStream* current_ = nullptr;
   std::string out_;  // a response's head, or all of a refusal
   SessionStream* peeked_ = nullptr;

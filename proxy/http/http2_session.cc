@@ -1,6 +1,7 @@
 #include "proxy/http/http2_session.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <utility>
 #include <vector>
@@ -47,18 +48,22 @@ struct Http2Callbacks {
   }
   static int header(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* name,
                     size_t name_length, const uint8_t* value, size_t value_length, uint8_t, void* user) {
-    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers mean nothing here
-    if (auto* to = stream(session, frame->hd.stream_id))
+    auto* to = stream(session, frame->hd.stream_id);
+    if (!to) return 0;
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+      to->add_trailer(text(name, name_length), text(value, value_length));
+    } else {
       self(user).on_header(*to, text(name, name_length), text(value, value_length));
+    }
     return 0;
   }
   static int frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     self(user).on_frame(*frame);
     return 0;
   }
-  static int data_chunk(nghttp2_session* session, uint8_t, int32_t, const uint8_t*, size_t length, void*) {
-    // The stream's own window is not refilled: it bounds what content a request may bring.
-    nghttp2_session_consume_connection(session, length);
+  static int data_chunk(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t length,
+                        void* user) {
+    self(user).on_data(id, std::as_bytes(std::span(data, length)));
     return 0;
   }
   static int frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user) {
@@ -173,6 +178,7 @@ void Http2Session::drain(bool last) {
 void Http2Session::sweep(io::Clock::time_point now) {
   const bool connection_blocked = nghttp2_session_get_remote_window_size(session_) <= 0;
   for (SessionStream* s = first_; s; s = s->next) {
+    if (s->content() && !s->request_ended) s->content()->sweep(now);
     const bool owed = s->responded() && !s->response_ended && !s->waiting && !s->bodiless();
     const bool blocked =
         owed && (connection_blocked || nghttp2_session_get_stream_remote_window_size(session_, s->id) <= 0);
@@ -208,6 +214,41 @@ void Http2Session::start_response(SessionStream& stream, const ResponseHead& hea
   const bool content = !stream.bodiless() && head.content_length != 0;
   nghttp2_submit_response(session_, stream.id, fields.data(), fields.size(), content ? &provider : nullptr);
   connection_.wake();
+}
+
+void Http2Session::send_interim(SessionStream& stream, int status, std::span<const Field> fields) {
+  std::vector<nghttp2_nv> head;
+  const auto add = [&head](std::string_view name, std::string_view value) {
+    head.push_back({bytes_of(name), bytes_of(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+  };
+  add(":status", status_text(status));
+  for (const Field& field : fields) add(field.name, field.value);
+  nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id, nullptr, head.data(), head.size(), nullptr);
+  connection_.wake();
+}
+
+void Http2Session::content_wanted(SessionStream& stream) {
+  if (std::exchange(stream.expects_continue, false) && !stream.responded()) send_interim(stream, 100, {});
+}
+
+void Http2Session::content_consumed(SessionStream& stream, size_t n) {
+  nghttp2_session_consume_stream(session_, stream.id, n);
+  connection_.wake();
+}
+
+// The connection's window is given back at once, so that no upload holds up another; the stream's own only as
+// its content is taken: it bounds what waits here.
+void Http2Session::on_data(int32_t id, std::span<const std::byte> bytes) {
+  nghttp2_session_consume_connection(session_, bytes.size());
+  SessionStream* const stream = Http2Callbacks::stream(session_, id);
+  if (stream && stream->content()) stream->content()->append(bytes);
+}
+
+bool Http2Session::submit_trailers(SessionStream& stream) {
+  std::vector<nghttp2_nv> fields;
+  for (const auto& [name, value, varies] : stream.trailers())
+    fields.push_back({bytes_of(name), bytes_of(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NO_INDEX});
+  return !fields.empty() && nghttp2_submit_trailer(session_, stream.id, fields.data(), fields.size()) == 0;
 }
 
 void Http2Session::body_ready(SessionStream& stream) {
@@ -266,7 +307,7 @@ void Http2Session::on_header(SessionStream& stream, std::string_view name, std::
     request.target = stream.keep(value);
   } else if (name == ":method") {
     request.method_text = stream.keep(value);
-    request.method = value == "GET" ? Method::kGet : value == "HEAD" ? Method::kHead : Method::kOther;
+    request.method = method_of(value);
   } else if (name == ":authority") {
     request.authority = stream.keep(value);
   }
@@ -280,7 +321,10 @@ void Http2Session::on_frame(const nghttp2_frame& frame) {
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
   SessionStream* stream = Http2Callbacks::stream(session_, frame.hd.stream_id);
   if (!stream) return;
-  if (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) stream->request_ended = true;
+  if (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) {
+    stream->request_ended = true;
+    if (stream->content()) stream->content()->end();
+  }
   if (frame.hd.type == NGHTTP2_HEADERS && frame.headers.cat == NGHTTP2_HCAT_REQUEST) on_request(*stream);
 }
 
@@ -295,6 +339,17 @@ void Http2Session::on_request(SessionStream& stream) {
   if (const auto host = stream.field_value("host"); host.data()) {
     if (request.authority.empty()) request.authority = host;
     if (!same_text(host, request.authority)) return reset_with(stream, NGHTTP2_PROTOCOL_ERROR);
+  }
+  if (const auto expectation = stream.field_value("expect"); expectation.data()) {
+    if (!same_text(expectation, "100-continue"))
+      return stream.refuse(417, "the only expectation that is met is 100-continue");
+    stream.expects_continue = true;
+  }
+  if (!stream.request_ended) {
+    uint64_t length = RequestContent::kNoLength;  // nghttp2 has checked that it is a number, and holds it to it
+    const auto text = stream.field_value("content-length");
+    if (text.data()) std::from_chars(text.data(), text.data() + text.size(), length);
+    stream.open_content(length);
   }
   if (++requests_ >= connection_.options().keepalive_requests) drain(true);
   stream.announce();
@@ -352,6 +407,7 @@ ssize_t Http2Session::read_body(SessionStream& stream, size_t length, uint32_t& 
       return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // RST_STREAM(INTERNAL_ERROR)
     case Body::State::kEnd:
       flags |= NGHTTP2_DATA_FLAG_EOF;
+      if (submit_trailers(stream)) flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
       return 0;
     case Body::State::kBytes:
       break;

@@ -31,6 +31,9 @@ class Http2Session final : public Session {
   void sweep(io::Clock::time_point now) override;
   void abandon() override;
   void start_response(SessionStream& stream, const ResponseHead& head) override;
+  void send_interim(SessionStream& stream, int status, std::span<const Field> fields) override;
+  void content_wanted(SessionStream& stream) override;
+  void content_consumed(SessionStream& stream, size_t n) override;
   void body_ready(SessionStream& stream) override;
   void reset(SessionStream& stream, ResetReason reason) override;
 
@@ -41,12 +44,14 @@ class Http2Session final : public Session {
   void on_begin_headers(int32_t id);
   void on_header(SessionStream& stream, std::string_view name, std::string_view value);
   void on_frame(const nghttp2_frame& frame);
+  void on_data(int32_t id, std::span<const std::byte> bytes);
   void on_frame_sent(const nghttp2_frame& frame);
   void on_stream_closed(SessionStream& stream);
   ssize_t read_body(SessionStream& stream, size_t length, uint32_t& flags);
   void send_data(SessionStream& stream, std::span<const std::byte> head, size_t length);
 
   void on_request(SessionStream& stream);
+  bool submit_trailers(SessionStream& stream);
   void release(SessionStream& stream);
   void calm_down();
   void reset_with(SessionStream& stream, uint32_t code);

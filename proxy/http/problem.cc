@@ -13,6 +13,9 @@ struct Phrase {
   std::string_view text;
 };
 constexpr Phrase kPhrases[] = {
+    {100, "Continue"},
+    {102, "Processing"},
+    {103, "Early Hints"},
     {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},

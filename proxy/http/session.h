@@ -57,6 +57,9 @@ class Session {
 
   // Called by the streams.
   virtual void start_response(SessionStream& stream, const ResponseHead& head) = 0;
+  virtual void send_interim(SessionStream& stream, int status, std::span<const Field> fields) = 0;
+  virtual void content_wanted(SessionStream& stream) = 0;
+  virtual void content_consumed(SessionStream& stream, size_t n) = 0;
   virtual void body_ready(SessionStream& stream) = 0;
   virtual void reset(SessionStream& stream, ResetReason reason) = 0;
 };

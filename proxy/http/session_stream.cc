@@ -60,6 +60,26 @@ bool SessionStream::add_field(std::string_view name, std::string_view value) {
   return true;
 }
 
+void SessionStream::open_content(uint64_t length) {
+  content_ = std::make_shared<RequestContent>(*this, length);
+}
+
+void SessionStream::add_trailer(std::string_view name, std::string_view value) {
+  std::string lowered(name);
+  std::transform(lowered.begin(), lowered.end(), lowered.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  if (!content_ || !may_be_trailer(lowered)) return;
+  if (charge(name.size() + value.size()) && content_->trailers().size() < kMaxRequestFields)
+    content_->add_trailer(lowered, value);
+}
+
+void SessionStream::content_wanted() {
+  if (session_) session_->content_wanted(*this);
+}
+void SessionStream::content_consumed(size_t n) {
+  if (session_) session_->content_consumed(*this, n);
+}
+
 void SessionStream::announce() {
   request_.fields = fields_;
   announced_ = true;
@@ -83,6 +103,7 @@ bool SessionStream::begin_response(const ResponseHead& head, std::shared_ptr<con
   keep_ = std::move(keep);
   bodiless_ = request_.method == Method::kHead || head.status == 204 || head.status == 304;
   left_ = head.content_length;
+  if (content_ && !content_->wanted()) content_->discard();
   pace.rest(connection_->state().now, 0);
   return true;
 }
@@ -104,6 +125,10 @@ void SessionStream::respond(const ResponseHead& head, std::unique_ptr<Body> body
   body_ = std::move(body);
   body_->attach(*this);
   session_->start_response(*this, head);
+}
+
+void SessionStream::send_interim(int status, std::span<const Field> fields) {
+  if (session_ && !responded_) session_->send_interim(*this, status, fields);
 }
 
 void SessionStream::reset(ResetReason reason) {
@@ -157,12 +182,14 @@ void SessionStream::close(bool complete) {
   if (announced_) connection_->state().handler.on_close(*this, complete);
   session_ = nullptr;
   connection_ = nullptr;
+  if (content_) content_->detach();
 }
 
 void SessionStream::clear() {
   task_.reset();
   body_.reset();
   keep_.reset();
+  content_.reset();
   bytes_ = {};
   fields_.clear();
   texts_.clear();
@@ -170,7 +197,8 @@ void SessionStream::clear() {
   started_ = {};
   field_bytes_ = body_bytes_sent_ = left_ = 0;
   status_ = 0;
-  responded_ = too_large_ = announced_ = bodiless_ = waiting = request_ended = response_ended = false;
+  responded_ = too_large_ = announced_ = bodiless_ = waiting = request_ended = response_ended =
+      expects_continue = false;
   id = 0;
   previous = next = nullptr;
   site = nullptr;
@@ -197,6 +225,17 @@ void StreamPool::release(SessionStream* stream) {
   if (spare_.size() == kSpare) return;
   owned->clear();
   spare_.push_back(std::move(owned));
+}
+
+Method method_of(std::string_view text) noexcept {
+  static constexpr std::pair<std::string_view, Method> kMethods[] = {
+      {"GET", Method::kGet},         {"HEAD", Method::kHead},   {"POST", Method::kPost},
+      {"PUT", Method::kPut},         {"DELETE", Method::kDelete}, {"OPTIONS", Method::kOptions},
+      {"PATCH", Method::kPatch},     {"TRACE", Method::kTrace}, {"CONNECT", Method::kConnect}};
+  for (const auto& [name, method] : kMethods) {
+    if (name == text) return method;
+  }
+  return Method::kOther;
 }
 
 namespace {

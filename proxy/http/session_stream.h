@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "proxy/http/pace.h"
+#include "proxy/http/request_content.h"
 #include "proxy/http/session.h"
 #include "proxy/http/stream.h"
 
@@ -34,6 +35,7 @@ class SessionStream final : public Stream {
                std::shared_ptr<const void> keep) override;
   void respond(const ResponseHead& head, std::unique_ptr<Body> body,
                std::shared_ptr<const void> keep) override;
+  void send_interim(int status, std::span<const Field> fields) override;
   void reset(ResetReason reason) override;
   void body_ready() override;
   void adopt(io::Task<void> task) override;
@@ -50,6 +52,12 @@ class SessionStream final : public Stream {
   bool too_large() const noexcept { return too_large_; }
   // As Request::field, before announce().
   std::string_view field_value(std::string_view name) const noexcept;
+  // Content follows the head. `length`: as announced.
+  void open_content(uint64_t length);
+  void add_trailer(std::string_view name, std::string_view value);
+  // For the content: its reader asked for the first time, and took n bytes.
+  void content_wanted();
+  void content_consumed(size_t n);
   // The head is whole: the handler gets it.
   void announce();
   // The answer a session gives by itself, to what no handler should see: problem+json.
@@ -60,6 +68,7 @@ class SessionStream final : public Stream {
   // nothing goes beyond it.
   Body::Piece peek(size_t max);
   void consume(size_t n);
+  std::span<const Field> trailers() { return body_ ? body_->trailers() : std::span<const Field>(); }
   // Ends it. on_close is called if the handler has seen it. The session forgets the stream and gives it to
   // the pool.
   void close(bool complete);
@@ -72,6 +81,7 @@ class SessionStream final : public Stream {
   int32_t id = 0;
   bool waiting = false;  // its Body said kWait and has not called since
   bool request_ended = false;
+  bool expects_continue = false;  // and was not told to go on
   bool response_ended = false;
   Pace pace;
   SessionStream* previous = nullptr;

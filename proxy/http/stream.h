@@ -21,7 +21,8 @@
 
 namespace entrepot::http {
 
-enum class Method : uint8_t { kGet, kHead, kOther };
+enum class Method : uint8_t { kGet, kHead, kPost, kPut, kDelete, kOptions, kPatch, kTrace, kConnect, kOther };
+Method method_of(std::string_view text) noexcept;
 enum class Version : uint8_t { kHttp10, kHttp11, kHttp2 };
 
 struct Field {
@@ -72,6 +73,9 @@ class Body {
   // has copied them by then.
   virtual Piece peek(size_t max) = 0;
   virtual void consume(size_t n) = 0;  // n <= the last peek's size
+  // After kEnd: fields that follow the content, where the protocol has room for them. They live as long as
+  // the Body.
+  virtual std::span<const Field> trailers() { return {}; }
   // Called once, when the response is sent with this body.
   virtual void attach(Stream& stream) { stream_ = &stream; }
 
@@ -92,10 +96,14 @@ struct ResponseHead {
 
 enum class ResetReason : uint8_t { kInternal, kCancel, kRefused };
 
+class RequestContent;  // request_content.h
+
 class Stream {
  public:
   virtual ~Stream() = default;
   const Request& request() const noexcept { return request_; }
+  // Null where the request has none. What is not asked for before the response begins is dropped.
+  const std::shared_ptr<RequestContent>& content() const noexcept { return content_; }
   virtual io::Loop& loop() noexcept = 0;
   virtual std::string_view remote_address() const noexcept = 0;  // "192.0.2.1", "::1", "unix:"
   virtual uint16_t local_port() const noexcept = 0;
@@ -115,6 +123,8 @@ class Stream {
   virtual void respond(const ResponseHead& head, std::unique_ptr<Body> body,
                        std::shared_ptr<const void> keep) = 0;
   bool responded() const noexcept { return responded_; }
+  // An interim response (103 Early Hints), before respond(). To HTTP/1.0 nothing is sent.
+  virtual void send_interim(int, std::span<const Field>) {}
   // RST_STREAM, or a connection that ends short. Never looks like a clean end.
   virtual void reset(ResetReason reason) = 0;
   // The Body has bytes, an end or an error again.
@@ -141,6 +151,7 @@ class Stream {
 
  protected:
   Request request_;
+  std::shared_ptr<RequestContent> content_;
   io::Clock::time_point started_{};
   TextArena texts_;
   uint64_t body_bytes_sent_ = 0;
@@ -152,7 +163,7 @@ class Stream {
 class RequestHandler {
  public:
   virtual ~RequestHandler() = default;
-  // A whole, well-formed request head (GET and HEAD carry no content we wait for). Called inside the parser's
+  // A whole, well-formed request head; content follows in stream.content(). Called inside the parser's
   // callback.
   virtual void on_request(Stream& stream) noexcept = 0;
   // The stream ends, cleanly or not (`complete`: all was handed to the transport). Called once for each

@@ -54,7 +54,7 @@ void Handler::on_request(http::Stream& stream) noexcept {
                         kPathRule);
 
   if (place.return_) return serve_return(stream, place, *path);
-  if (request.method == http::Method::kOther) {
+  if (request.method != http::Method::kGet && request.method != http::Method::kHead) {
     static constexpr http::Field kAllow{"allow", "GET, HEAD"};
     return refuse(stream, &place, 405, "method", "only GET and HEAD are served here", {kAllow});
   }

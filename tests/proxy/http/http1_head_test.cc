@@ -173,6 +173,8 @@ TEST(Http1Head, FindsCloseInAListOfConnectionOptions) {
   ASSERT_EQ(status_of("GET / HTTP/1.1\r\nHost: a\r\nConnection: closed\r\n\r\n", head), 0);
   EXPECT_FALSE(head.close);
   ASSERT_EQ(status_of("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", head), 0);
+  EXPECT_FALSE(head.close);
+  ASSERT_EQ(status_of("GET / HTTP/1.0\r\n\r\n", head), 0);
   EXPECT_TRUE(head.close);
 }
 

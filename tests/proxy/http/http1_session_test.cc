@@ -40,14 +40,14 @@ TEST(Http1, GivesTheHandlerTheRequestAsItCame) {
                        std::to_string(r.fields.size()) + (r.secure ? "|secure" : "|clear") + "|" +
                        std::string(stream.remote_address()) + "|" + std::to_string(stream.listener_tag()) +
                        "|" + std::to_string(stream.local_port()) +
-                       (r.method == http::Method::kOther ? "|other" : "|") +
+                       (r.method == http::Method::kOptions ? "|options" : "|") +
                        (r.version == http::Version::kHttp11 ? "|1.1" : "|");
     respond_text(stream, text);
   };
   Client client(server);
   client.send("OPTIONS * HTTP/1.1\r\nHost: edge.example:80\r\nX-Y: z\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(client.receive_all(), EndsWith("OPTIONS|edge.example:80|*|z|3|clear|127.0.0.1|42|" +
-                                             std::to_string(server.port()) + "|other|1.1"));
+                                             std::to_string(server.port()) + "|options|1.1"));
 }
 
 TEST(Http1, HeadHasTheFieldsAndNoContent) {
@@ -155,8 +155,17 @@ TEST(Http1, UnknownLengthIsChunked) {
 TEST(Http1, Http10IsAnsweredAndClosed) {
   TestServer server;
   Client client(server);
-  client.send("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  client.send("GET /a HTTP/1.0\r\n\r\n");
   EXPECT_THAT(client.receive_all(), EndsWith("connection: close\r\n\r\nhello"));
+}
+
+TEST(Http1, Http10KeepsTheConnectionWhereItIsAskedTo) {
+  TestServer server;
+  Client client(server);
+  client.send("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  EXPECT_THAT(client.receive_until("hello"), HasSubstr("connection: keep-alive\r\n"));
+  client.send("GET /a HTTP/1.0\r\n\r\n");
+  EXPECT_THAT(client.receive_all(), HasSubstr("connection: close\r\n"));
 }
 
 TEST(Http1, Http10OfUnknownLengthEndsWithTheConnection) {
