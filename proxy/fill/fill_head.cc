@@ -94,7 +94,7 @@ io::Task<FillTask::First> FillTask::take_first(Source& source, upstream::Exchang
     co_return First::kAskAgain;
   }
   // What is stored outlives an upstream that is in trouble.
-  if (plan_.stale && outlives(status)) {
+  if (outlives(status)) {
     fail(Error::kBadStatus, "upstream answered " + std::to_string(status));
     co_return First::kSettled;
   }
@@ -208,7 +208,7 @@ resolver::StoredResponse FillTask::response_of(const upstream::UpstreamHead& hea
 }
 
 bool FillTask::outlives(int status) const {
-  if (plan_.of_repository) return status >= 500 || status == 429;
+  if (plan_.of_repository) return plan_.stale && (status >= 500 || status == 429);
   return (failing_of_status(status) & plan_.outlived) != 0;
 }
 

@@ -230,8 +230,9 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
         if (pinned) plan.digest_source = resolver::DigestSource::kFirstUse;
         asked.subject = fill::subject_of(expected, asked.name);
         for (const auto* lender : lenders) plan.lenders.push_back(lender_origin(stream, asked, *lender));
-        if (right && (!is_plain || asked.place->conf->proxy_cache_revalidate)) {
+        if (right && is_plain)
           plan.outlived = outlives(*asked.place->conf, *response, asked.control, tools_.loop.wall_seconds());
+        if (right && (!is_plain || asked.place->conf->proxy_cache_revalidate)) {
           plan.stale = std::move(response);
           plan.stale_blob = stored->blob;
         } else if (!whole && stored && stored->blob) {

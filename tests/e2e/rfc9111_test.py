@@ -225,6 +225,8 @@ ROWS = [
     twice("nginx", "proxy_no_cache", [FRESH], MISS, first=[("X-No-Cache", "1")], place="b"),
     twice("nginx", "proxy_cache_min_uses", [FRESH], MISS, place="m"),
     twice("nginx", "proxy_cache_revalidate off", STALE + [TAG], MISS, place="r"),
+    twice("nginx", "proxy_cache_revalidate off, and a 503 that the conf allows", STALE + [TAG], STALE_HIT, place="r",
+          then=Reply(status=503)),
     # 4.3: validation
     twice("4.3.1", "by Last-Modified", STALE + [("Last-Modified", at(-5000))], VALIDATED),
     twice("4.3.1", "by a weak entity tag", STALE + [("ETag", 'W/"w"')], VALIDATED),
@@ -241,7 +243,7 @@ PLACES = {
     "u": "proxy_cache_use_stale updating; proxy_cache_background_update on;",
     "t": "cache_control_targets Edge-Cache-Control CDN-Cache-Control;", "sc": "surrogate_control on;",
     "b": "proxy_cache_bypass $http_x_bypass; proxy_no_cache $http_x_no_cache;",
-    "m": "proxy_cache_min_uses 2;", "r": "proxy_cache_revalidate off;",
+    "m": "proxy_cache_min_uses 2;", "r": "proxy_cache_revalidate off; proxy_cache_use_stale http_503;",
 }
 
 
