@@ -40,7 +40,9 @@ io::Task<bool> FillTask::settle_variant(const resolver::StoredResponse& response
       std::none_of(plan_.unsent.begin(), plan_.unsent.end(), [&variants](const std::string& name) {
         return std::binary_search(variants.names.begin(), variants.names.end(), name);
       });
-  cache::Name own{plan_.base.space, resolver::variant_name(plan_.base.text, variants, origin_value)};
+  // As old as the question: what was purged since then is purged in its answer, too.
+  cache::Name own{plan_.base.space, resolver::variant_name(plan_.base.text, variants, origin_value),
+                  plan_.name.as_of};
   Claimed claimed;
   if (is_its_own) {
     auto claim = [cache = plan_.cache, own] { return Claimed(cache->claim(own, false)); };
