@@ -120,8 +120,8 @@ class Exporter {
     bool good = true;
     store_.names(space_, prefix_, [&](const Inspection::StoredEntry& entry) {
       const auto digest = entry.response.blob.digest();
-      const bool goes = digest ? is_chosen(*digest) : entry.response.blob.kind == BlobKey::Kind::kNone;
-      if (goes)
+      const bool is_meant = digest ? is_chosen(*digest) : entry.response.blob.kind == BlobKey::Kind::kNone;
+      if (is_meant && entry.response.stale_from == 0)  // one that was purged softly would be fresh there
         good = records.add(cache::name_key(entry.name.space, entry.name.text), entry.response.encode());
       return good;
     });

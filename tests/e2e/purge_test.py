@@ -1,13 +1,14 @@
 """Purges: each kind, hard and soft, at once on both workers, in the middle of fills, and after a restart."""
 import json
 import re
+import subprocess
 import threading
 import urllib.error
 import urllib.request
 
 import pytest
 
-from support.edge import wait_until
+from support.edge import binary, wait_until
 
 MIB = 1 << 20
 
@@ -172,6 +173,14 @@ def test_a_purge_outlives_a_restart(stored, origin, end):
     origin.forget()
     assert stored.fetch("/a/1").status == stored.fetch("/b").status == 200
     assert {r.target: r.status for r in origin.requests} == {"/a/1": 200, "/b": 304}
+
+
+def test_what_is_purged_softly_is_not_exported(stored, tmp_path):
+    purge(stored, tag="one", soft=True)
+    stored.stop()
+    done = subprocess.run([binary(), "cache", "export", f"{stored.folder}/cache", str(tmp_path / "seed.tar")],
+                          capture_output=True, text=True, timeout=60, check=True)
+    assert "and 2 names written" in done.stderr
 
 
 def test_all_variants_of_a_url_go_with_it(edge, origin):
