@@ -112,6 +112,7 @@ show_miss_and_hit() {
   after=$(origin_requests)
   first=$(tr -d '\r' < "$dir/got/1.head" | awk -F': ' 'tolower($1) == "cache-status" { print $2 }')
   second=$(tr -d '\r' < "$dir/got/2.head" | awk -F': ' 'tolower($1) == "cache-status" { print $2 }')
+  second=${second%%; ttl=*}
   say "      $(head -1 "$dir/got/1.head" | tr -d '\r')  cache-status: $first"
   say "      $(head -1 "$dir/got/2.head" | tr -d '\r')  cache-status: $second"
   check "both are the artifact" "$(sha "$dir/got/1")$(sha "$dir/got/2")" = "$(sha "$dir/artifacts/$name")$(sha "$dir/artifacts/$name")"

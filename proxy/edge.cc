@@ -281,6 +281,7 @@ std::vector<std::vector<http::ListenerOptions>> EdgeImpl::listener_options(const
     http::ListenerOptions options;
     options.tag = address_id(listen.address);
     options.http2 = listen.http2;
+    options.proxy_protocol = listen.proxy_protocol;
     if (listen.ssl && !(options.tls = tls_for(config, listen, error))) return all;
     const config::Server& first = config.find_server(listen.address, "");
     options.header_timeout = first.shared.client_header_timeout;

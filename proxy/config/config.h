@@ -155,6 +155,13 @@ struct Heuristic {
   std::chrono::seconds max{24 * 3600};
 };
 
+// What an upstream is told of the client by Forwarded (RFC 7239) and X-Forwarded-For, -Proto and -Host.
+enum class Forwarded : uint8_t {
+  kOff,      // nothing but by proxy_set_header
+  kAppend,   // behind what the client itself says
+  kReplace,  // in its place
+};
+
 // The directives that server, location and repository inherit from one another.
 struct Shared {
   // What clients send.
@@ -163,6 +170,7 @@ struct Shared {
   std::vector<Cidr> real_ip_from;                    // who is believed what real_ip_header says
   std::string real_ip_header = "x-real-ip";          // lower case; "proxy_protocol": what that said
   bool real_ip_recursive = false;
+  Forwarded forwarded = Forwarded::kOff;
 
   // What goes to an upstream, and to which.
   std::string proxy_method;                 // in place of the client's; empty: the client's

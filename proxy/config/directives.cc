@@ -65,6 +65,7 @@ constexpr Row kRows[] = {
      "real_ip_header FIELD | X-Real-IP | X-Forwarded-For | proxy_protocol;"},
     {"real_ip_recursive", kAnyHttp, 1, 1, false, false, set::flag_of<&SharedDraft::real_ip_recursive>,
      "real_ip_recursive on | off;"},
+    {"forwarded", kProxy, 1, 1, false, false, set::forwarded, "forwarded append | replace | off;"},
     {"return", kServer | kLocation, 1, 2, false, false, set::return_,
      "return CODE [TEXT]; | return CODE URL; | return URL;"},
     {"add_header", kAnyHttp | kRepository, 2, 3, false, true, set::add_header,

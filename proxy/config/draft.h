@@ -66,6 +66,7 @@ struct SharedDraft {
   std::optional<std::vector<Cidr>> real_ip_from;
   std::optional<std::string> real_ip_header;
   std::optional<bool> real_ip_recursive;
+  std::optional<Forwarded> forwarded;
 
   std::optional<std::string> proxy_method;
   std::optional<Template> proxy_set_body;
@@ -243,6 +244,8 @@ Setter location, internal, root, alias, error_page;
 // directives_http.cc
 Setter return_, add_header, access_log, log_format, keepalive_timeout, types, default_type,
     client_max_body_size, set_real_ip_from, real_ip_header, no_effect;
+// directives_forwarded.cc
+Setter forwarded;
 // directives_upstream.cc
 Setter upstream, upstream_server, keepalive, ip_hash, least_conn, hash, random;
 // directives_proxy.cc

@@ -17,6 +17,7 @@ constexpr std::tuple kSettings{
     std::pair(&D::real_ip_from, &S::real_ip_from),
     std::pair(&D::real_ip_header, &S::real_ip_header),
     std::pair(&D::real_ip_recursive, &S::real_ip_recursive),
+    std::pair(&D::forwarded, &S::forwarded),
     std::pair(&D::proxy_method, &S::proxy_method),
     std::pair(&D::proxy_set_body, &S::proxy_set_body),
     std::pair(&D::proxy_pass_request_headers, &S::proxy_pass_request_headers),

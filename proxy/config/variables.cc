@@ -55,6 +55,16 @@ constexpr Known kVariables[] = {
     {"slice_range", kVarSliceRange},
     {"request_filename", kVarRequestFilename},
     {"document_root", kVarDocumentRoot},
+    {"realip_remote_addr", kVarRealipRemoteAddr},
+    {"proxy_protocol_addr", kVarProxyProtocolAddr},
+    {"proxy_protocol_port", kVarProxyProtocolPort},
+    {"request_id", kVarRequestId},
+    {"trace_id", kVarTraceId},
+    {"connection_requests", kVarConnectionRequests},
+    {"content_length", kVarContentLength},
+    {"content_type", kVarContentType},
+    {"ssl_server_name", kVarSslServerName},
+    {"proxy_forwarded_elem", kVarForwardedElement},
 };
 constexpr Known kFamilies[] = {{"http_", kVarHttpField},
                                {"sent_http_", kVarSentHttpField},
@@ -161,6 +171,11 @@ void Template::append(Template other) {
 
 bool Template::is_literal() const noexcept {
   return std::none_of(pieces_.begin(), pieces_.end(), [](const Piece& piece) { return piece.is_variable; });
+}
+
+bool Template::uses(Variable variable) const noexcept {
+  return std::any_of(pieces_.begin(), pieces_.end(),
+                     [variable](const Piece& piece) { return piece.is_variable && piece.id == variable; });
 }
 
 void Template::expand(const VariableSource& variables, std::string& out) const {

@@ -61,6 +61,16 @@ enum Variable : uint16_t {
   kVarEntrepotVersion,
   kVarRequestFilename,
   kVarDocumentRoot,
+  kVarRealipRemoteAddr,
+  kVarProxyProtocolAddr,
+  kVarProxyProtocolPort,
+  kVarRequestId,
+  kVarTraceId,
+  kVarConnectionRequests,
+  kVarContentLength,
+  kVarContentType,
+  kVarSslServerName,
+  kVarForwardedElement,
   kVarHttpField /* $http_* */,
   kVarArg /* $arg_* */,
   kVarSentHttpField /* $sent_http_* */,
@@ -81,6 +91,7 @@ class Template {
   void append(Template other);
   bool empty() const noexcept { return pieces_.empty(); }
   bool is_literal() const noexcept;
+  bool uses(Variable variable) const noexcept;
   const std::string& source() const noexcept { return source_; }
   void expand(const VariableSource& variables, std::string& out) const;
 

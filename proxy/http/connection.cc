@@ -6,10 +6,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/x509v3.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <utility>
+
+#include "proxy/http/proxy_header.h"
+#include "resolver/text.h"
 
 namespace entrepot::http {
 
@@ -25,13 +31,24 @@ constexpr size_t kMaxRestBytes = io::Wire::kBurstBytes + 64 * 1024;
 
 }  // namespace
 
+bool ConnectionFacts::certificate_covers(const std::string& host) const noexcept {
+  X509* const certificate = SSL_get_certificate(tls);
+  return certificate && (X509_check_host(certificate, host.c_str(), host.size(), 0, nullptr) == 1 ||
+                         X509_check_ip_asc(certificate, host.c_str(), 0) == 1);
+}
+
 Connection::Connection(ServerState& state, int fd, Origin origin, std::string remote_address)
     : state_(state),
       fd_(fd),
       origin_(std::move(origin)),
-      remote_address_(std::move(remote_address)),
       accepted_at_(state.now),
-      phase_(origin_.options->tls ? Phase::kHandshake : Phase::kPreface) {
+      phase_(origin_.options->proxy_protocol ? Phase::kProxyHeader
+             : origin_.options->tls          ? Phase::kHandshake
+                                             : Phase::kPreface) {
+  static std::atomic<uint64_t> serials{0};
+  facts_.serial = serials.fetch_add(1, std::memory_order_relaxed) + 1;
+  facts_.fd = fd_;
+  facts_.address = std::move(remote_address);
   const auto on_event = [](evutil_socket_t, short events, void* self) {
     static_cast<Connection*>(self)->serve(events);
   };
@@ -49,6 +66,7 @@ void Connection::start() {
   if (origin_.options->tls) {
     ssl_ = state_.wire.make_ssl(origin_.options->tls.get());
     if (!ssl_) return abort();
+    facts_.tls = ssl_;
   }
   watch();
 }
@@ -74,7 +92,31 @@ void Connection::serve(short events) {
   settle();
 }
 
+// Looks at what has come, and takes from the socket no more than is the header's: what follows it is TLS.
+bool Connection::take_proxy_header() {
+  char bytes[512];
+  const ssize_t n = ::recv(fd_, bytes, sizeof(bytes), MSG_PEEK);
+  if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+  if (n == 0) return false;
+  const size_t before = preface_.size();
+  preface_.append(bytes, static_cast<size_t>(n));
+  const ProxyHeader header = parse_proxy_header(preface_);
+  const bool whole = header.found == ProxyHeader::Found::kWhole;
+  const size_t taken = whole ? header.length_bytes - before : static_cast<size_t>(n);
+  if (header.found == ProxyHeader::Found::kBad || ::recv(fd_, bytes, taken, 0) != static_cast<ssize_t>(taken)) {
+    state_.counters.protocol_errors.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  if (!whole) return true;
+  facts_.proxied_address = header.address;
+  facts_.proxied_port = header.port;
+  preface_.clear();
+  phase_ = ssl_ ? Phase::kHandshake : Phase::kPreface;
+  return true;
+}
+
 bool Connection::read() {
+  if (phase_ == Phase::kProxyHeader) return take_proxy_header();
   const ssize_t n = state_.wire.fill(fd_);
   if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
   if (n == 0) return end_of_input();
@@ -114,6 +156,11 @@ bool Connection::handshake() {
     if (SSL_get_error(ssl_, result) == SSL_ERROR_WANT_READ) return true;
     state_.counters.handshakes_failed.fetch_add(1, std::memory_order_relaxed);
     return false;
+  }
+  facts_.tls_protocol = SSL_get_version(ssl_);
+  facts_.tls_cipher = SSL_get_cipher_name(ssl_);
+  if (const char* name = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name)) {
+    for (; *name; ++name) facts_.server_name.push_back(resolver::lower(*name));
   }
   const unsigned char* protocol = nullptr;
   unsigned int length = 0;
@@ -264,6 +311,7 @@ void Connection::sweep(io::Clock::time_point now) {
     return abort();
   }
   switch (phase_) {
+    case Phase::kProxyHeader:
     case Phase::kHandshake:
     case Phase::kPreface:
       if (now - accepted_at_ > options().header_timeout) abort();
@@ -285,7 +333,7 @@ void Connection::sweep(io::Clock::time_point now) {
 }
 
 void Connection::drain(bool last) {
-  if (phase_ == Phase::kHandshake || phase_ == Phase::kPreface) {
+  if (phase_ <= Phase::kPreface) {
     if (last) abort();
     return;
   }

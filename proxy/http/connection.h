@@ -1,7 +1,7 @@
 // Connection: one accepted socket: TLS or not, the protocol that runs on it, and the way of bytes between the
 // session and the socket.
 //
-// Life: handshake (TLS) | preface (cleartext, to tell HTTP/2 from HTTP/1) -> session -> closing -> lingering
+// Life: [PROXY header ->] handshake (TLS) | preface (cleartext, to tell HTTP/2 from HTTP/1) -> session -> closing -> lingering
 // -> gone
 //                                                                  any of them -> gone
 //   closing    what is left goes out, nothing new is made
@@ -73,7 +73,9 @@ class Connection {
   // For sessions.
   ServerState& state() noexcept { return state_; }
   const ListenerOptions& options() const noexcept { return *origin_.options; }
-  std::string_view remote_address() const noexcept { return remote_address_; }
+  std::string_view remote_address() const noexcept { return facts_.address; }
+  const ConnectionFacts& facts() const noexcept { return facts_; }
+  void count_request() noexcept { ++facts_.requests; }
   uint16_t local_port() const noexcept { return origin_.port; }
   bool secure() const noexcept { return ssl_ != nullptr; }
   io::Clock::time_point accepted_at() const noexcept { return accepted_at_; }
@@ -95,9 +97,10 @@ class Connection {
   bool queued = false;
 
  private:
-  enum class Phase : uint8_t { kHandshake, kPreface, kSession, kClosing, kLingering, kGone };
+  enum class Phase : uint8_t { kProxyHeader, kHandshake, kPreface, kSession, kClosing, kLingering, kGone };
 
   bool read();
+  bool take_proxy_header();
   bool take_encrypted();
   bool handshake();
   bool take_clear(std::span<const std::byte> bytes);
@@ -117,11 +120,11 @@ class Connection {
   ServerState& state_;
   const int fd_;
   const Origin origin_;
-  const std::string remote_address_;
+  ConnectionFacts facts_;
   const io::Clock::time_point accepted_at_;
   SSL* ssl_ = nullptr;
   std::unique_ptr<Session> session_;
-  std::string preface_;          // of a cleartext connection, until it says what it is
+  std::string preface_;          // a PROXY header, or what a cleartext connection says before it is known what it is
   std::vector<std::byte> rest_;  // for the socket, which was full
   size_t rest_begin_ = 0;
   event read_event_, write_event_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/http/problem.h"
+#include "resolver/http_date.h"
 
 namespace entrepot::http {
 
@@ -165,6 +166,7 @@ void Http1Session::on_head(std::string_view text) {
 
   current_ = connection_.state().streams.acquire();
   current_->open(*this, connection_);
+  current_->count_request_bytes(text.size());
   Request& request = current_->mutable_request();
   request.method = method_of(head.method);
   request.version = head.minor_version == 0 ? Version::kHttp10 : Version::kHttp11;
@@ -251,6 +253,7 @@ void Http1Session::refuse(const HeadProblem& problem) {
   append_field(out_, "content-type", "application/problem+json");
   append_field(out_, "content-length", std::to_string(body.size()));
   append_field(out_, "cache-control", "no-store");
+  append_field(out_, "date", resolver::format_http_date(connection_.state().loop.wall_seconds()));
   out_.append("connection: close\r\n\r\n").append(body);
 }
 
@@ -262,6 +265,7 @@ void Http1Session::start_response(SessionStream& stream, const ResponseHead& hea
   // where the next head begins. And a long rest is not read to its end.
   const bool unread = content_pending_ && (stream.expects_continue || has_long_rest(*stream.content()));
   close_after_ = close_after_ || draining_ || ended_by_close_ || unread;
+  const size_t before = out_.size();
   append_status_line(out_, head.status);
   for (const Field& field : head.fields) {
     if (!is_one_line(field.value) || (unknown && field.name == "content-length")) continue;
@@ -274,6 +278,7 @@ void Http1Session::start_response(SessionStream& stream, const ResponseHead& hea
     out_.append("connection: keep-alive\r\n");
   }
   out_.append("\r\n");
+  stream.count_head_sent(out_.size() - before);
   connection_.wake();
 }
 

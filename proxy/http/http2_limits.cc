@@ -26,6 +26,7 @@ bool Http2Limits::on_frame(const nghttp2_frame_hd& head, io::Clock::time_point n
       empty_data_ = head.length == 0 && !(head.flags & NGHTTP2_FLAG_END_STREAM) ? empty_data_ + 1 : 0;
       return empty_data_ <= 1;
     case NGHTTP2_PRIORITY:
+    case NGHTTP2_PRIORITY_UPDATE:
       return ++priorities_ <= 100 * (1 + streams_);
     default:
       return true;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint32_t kMaxStreams = 100;
 constexpr size_t kMaxQueuedFrames = 1000;
+constexpr size_t kFrameHeadBytes = 9;
 constexpr uint8_t kDrainPing[8] = {'d', 'r', 'a', 'i', 'n', 0, 0, 0};
 
 std::string_view text(const uint8_t* data, size_t length) {
@@ -108,6 +109,8 @@ struct Http2Callbacks {
     nghttp2_option_set_max_settings(options, 16);
     nghttp2_option_set_max_continuations(options, 4);
     nghttp2_option_set_stream_reset_rate_limit(options, 200, 5);
+    // RFC 9218: nghttp2 schedules by it, as by the field `priority` of requests.
+    nghttp2_option_set_builtin_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
     return options;
   }
 };
@@ -321,6 +324,7 @@ void Http2Session::on_frame(const nghttp2_frame& frame) {
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
   SessionStream* stream = Http2Callbacks::stream(session_, frame.hd.stream_id);
   if (!stream) return;
+  stream->count_request_bytes(frame.hd.length + kFrameHeadBytes);
   if (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) {
     stream->request_ended = true;
     if (stream->content()) stream->content()->end();
@@ -366,9 +370,10 @@ void Http2Session::on_frame_sent(const nghttp2_frame& frame) {
     return;
   }
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
-  if (!(frame.hd.flags & NGHTTP2_FLAG_END_STREAM)) return;
   SessionStream* stream = Http2Callbacks::stream(session_, frame.hd.stream_id);
   if (!stream) return;
+  if (frame.hd.type == NGHTTP2_HEADERS) stream->count_head_sent(frame.hd.length + kFrameHeadBytes);
+  if (!(frame.hd.flags & NGHTTP2_FLAG_END_STREAM)) return;
   stream->response_ended = true;
   // RFC 9113 8.1: the rest of the request's content is not needed.
   if (!stream->request_ended)

@@ -86,10 +86,12 @@ std::string_view reason_phrase(int status) noexcept {
   return "Unknown";
 }
 
-std::string problem_body(int status, std::string_view error, std::string_view detail) {
+std::string problem_body(int status, std::string_view error, std::string_view detail,
+                         std::string_view request_id) {
   nlohmann::ordered_json body{
       {"type", "about:blank"}, {"title", reason_phrase(status)}, {"status", status}, {"error", error}};
   if (!detail.empty()) body["detail"] = cut(detail, kMaxDetailBytes);
+  if (!request_id.empty()) body["request_id"] = request_id;
   return body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 

@@ -10,9 +10,11 @@ namespace entrepot::http {
 // "Unknown".
 std::string_view reason_phrase(int status) noexcept;
 
-// {"type":"about:blank","title":"Bad Gateway","status":502,"error":"connect","detail":"..."}
+// {"type":"about:blank","title":"Bad Gateway","status":502,"error":"connect","detail":"...","request_id":"..."}
 // `error`: a stable word for machines (to_string(Error) where there is one). `detail`: one sentence for
 // people, cut to 512 bytes between characters; left out when empty. What is not UTF-8 in them is replaced.
-std::string problem_body(int status, std::string_view error, std::string_view detail);
+// `request_id`: by which the log's lines on the request are found; left out when empty.
+std::string problem_body(int status, std::string_view error, std::string_view detail,
+                         std::string_view request_id = {});
 
 }  // namespace entrepot::http

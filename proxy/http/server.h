@@ -23,6 +23,7 @@ struct ListenerOptions {
   std::shared_ptr<SSL_CTX>
       tls;            // null: cleartext. The context carries its own servername callback (io/tls.h)
   bool http2 = true;  // ALPN h2, and prior knowledge in cleartext
+  bool proxy_protocol = false;  // each connection begins with a PROXY header, and ends without one
   std::chrono::milliseconds header_timeout{
       60'000};  // client_header_timeout: from accept or from the first byte of a request; absolute
   std::chrono::milliseconds keepalive_timeout{75'000};  // idle between requests

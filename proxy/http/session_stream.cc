@@ -8,10 +8,18 @@
 #include "cache/seeded_fault.h"
 #include "proxy/http/connection.h"
 #include "proxy/http/problem.h"
+#include "proxy/io/random.h"
+#include "resolver/http_date.h"
 
 namespace entrepot::http {
 
+const std::string& Stream::request_id() const {
+  if (request_id_.empty()) request_id_ = io::random_hex(16);
+  return request_id_;
+}
+
 std::string_view SessionStream::remote_address() const noexcept {
+  if (!client_address_.empty()) return client_address_;
   return connection_ ? connection_->remote_address() : std::string_view();
 }
 uint16_t SessionStream::local_port() const noexcept {
@@ -34,6 +42,7 @@ void SessionStream::open(Session& session, Connection& connection) {
   connection_ = &connection;
   started_ = connection.state().now;
   request_.secure = connection.secure();
+  facts_ = &connection.facts();
 }
 
 bool SessionStream::charge(size_t bytes) {
@@ -83,15 +92,17 @@ void SessionStream::content_consumed(size_t n) {
 void SessionStream::announce() {
   request_.fields = fields_;
   announced_ = true;
+  connection_->count_request();
   connection_->state().counters.requests.fetch_add(1, std::memory_order_relaxed);
   connection_->state().handler.on_request(*this);
 }
 
 void SessionStream::refuse(int status, std::string_view detail) {
-  const std::string_view body = keep(problem_body(status, "malformed", detail));
+  const std::string_view body = keep(problem_body(status, "malformed", detail, request_id()));
   const Field fields[] = {{"content-type", "application/problem+json", false},
                           {"content-length", keep(std::to_string(body.size())), true},
-                          {"cache-control", "no-store", false}};
+                          {"cache-control", "no-store", false},
+                          {"date", keep(resolver::format_http_date(loop_.wall_seconds())), true}};
   const ResponseHead head{status, fields, body.size()};
   respond(head, std::as_bytes(std::span(body.data(), body.size())), nullptr);
 }
@@ -100,6 +111,7 @@ bool SessionStream::begin_response(const ResponseHead& head, std::shared_ptr<con
   if (!session_ || responded_) return false;
   responded_ = true;
   status_ = head.status;
+  if (keeps_sent_fields_) sent_fields_.assign(head.fields.begin(), head.fields.end());
   keep_ = std::move(keep);
   bodiless_ = request_.method == Method::kHead || head.status == 204 || head.status == 304;
   left_ = head.content_length;
@@ -183,6 +195,7 @@ void SessionStream::close(bool complete) {
   session_ = nullptr;
   connection_ = nullptr;
   if (content_) content_->detach();
+  facts_ = nullptr;
 }
 
 void SessionStream::clear() {
@@ -195,9 +208,12 @@ void SessionStream::clear() {
   texts_.clear();
   request_ = Request{};
   started_ = {};
-  field_bytes_ = body_bytes_sent_ = left_ = 0;
+  field_bytes_ = body_bytes_sent_ = head_bytes_sent_ = request_bytes_ = left_ = 0;
+  sent_fields_.clear();
+  client_address_.clear();
+  request_id_.clear();
   status_ = 0;
-  responded_ = too_large_ = announced_ = bodiless_ = waiting = request_ended = response_ended =
+  keeps_sent_fields_ = responded_ = too_large_ = announced_ = bodiless_ = waiting = request_ended = response_ended =
       expects_continue = false;
   id = 0;
   previous = next = nullptr;
@@ -205,6 +221,9 @@ void SessionStream::clear() {
   place = nullptr;
   cache_status = {};
   upstream_note.clear();
+  upstream_status = 0;
+  upstream_asked = {};
+  upstream_fields = nullptr;
   came_by_link = false;
 }
 

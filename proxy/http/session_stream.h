@@ -47,6 +47,9 @@ class SessionStream final : public Stream {
   Request& mutable_request() noexcept { return request_; }
   // Keeps a copy, the name in lower case. False: over the limits; nothing more is kept.
   bool add_field(std::string_view name, std::string_view value);
+  // Of the request as it came, and of the response's head as it goes out.
+  void count_request_bytes(size_t bytes) noexcept { request_bytes_ += bytes; }
+  void count_head_sent(size_t bytes) noexcept { head_bytes_sent_ += bytes; }
   // Counts a line of a head that is not a field. False as above.
   bool charge(size_t bytes);
   bool too_large() const noexcept { return too_large_; }

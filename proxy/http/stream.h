@@ -6,6 +6,8 @@
 // to the loop's graveyard. The Session owns the Stream, the Stream owns its Body and its task.
 #pragma once
 
+#include <openssl/types.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proxy/http/text_arena.h"
@@ -50,6 +53,22 @@ struct Request {
     return {};
   }
   bool has(std::string_view name) const noexcept { return field(name).data() != nullptr; }
+};
+
+// Of the connection that a request came through; lives as long as it.
+struct ConnectionFacts {
+  uint64_t serial = 0;    // of all connections of this process
+  uint64_t requests = 0;  // that came through it so far
+  int fd = -1;
+  std::string address;          // of the socket's other end: "192.0.2.1", "::1", "unix:"
+  std::string proxied_address;  // whom a PROXY header names; empty: nobody
+  uint16_t proxied_port = 0;
+  // Of TLS; empty without it.
+  std::string server_name;                       // SNI, lower case
+  std::string_view tls_protocol, tls_cipher;     // "TLSv1.3": static text
+  SSL* tls = nullptr;
+  // Is the certificate that the peer was shown good for this name or address? REQUIRES: tls
+  bool certificate_covers(const std::string& host) const noexcept;
 };
 
 class Stream;
@@ -105,10 +124,17 @@ class Stream {
   // Null where the request has none. What is not asked for before the response begins is dropped.
   const std::shared_ptr<RequestContent>& content() const noexcept { return content_; }
   virtual io::Loop& loop() noexcept = 0;
-  virtual std::string_view remote_address() const noexcept = 0;  // "192.0.2.1", "::1", "unix:"
+  virtual std::string_view remote_address() const noexcept = 0;  // of the client: "192.0.2.1", "::1", "unix:"
   virtual uint16_t local_port() const noexcept = 0;
   virtual uintptr_t listener_tag()
       const noexcept = 0;  // ListenerOptions::tag of the listener it came through
+
+  // Null: there is none, or the stream is closed.
+  const ConnectionFacts* connection() const noexcept { return facts_; }
+  // From here on this is the client's address, whoever the connection is with.
+  void set_client_address(std::string address) { client_address_ = std::move(address); }
+  // What tells this request from all others: made when it is first asked for.
+  const std::string& request_id() const;
 
   // From here on the request is taken to be for this target. `target`: a part of the one that was sent.
   void shorten_target(std::string_view target) noexcept { request_.target = target; }
@@ -140,13 +166,22 @@ class Stream {
   // For the log.
   int status() const noexcept { return status_; }
   uint64_t body_bytes_sent() const noexcept { return body_bytes_sent_; }
+  uint64_t head_bytes_sent() const noexcept { return head_bytes_sent_; }
+  uint64_t request_bytes() const noexcept { return request_bytes_; }
+  // The fields of the response, where keep_sent_fields() was called before it.
+  std::span<const Field> sent_fields() const noexcept { return sent_fields_; }
+  void keep_sent_fields() noexcept { keeps_sent_fields_ = true; }
   io::Clock::time_point started() const noexcept { return started_; }
 
   // The handler's own: what it has to know at on_close, and notes for the log (set by serve/).
   void* site = nullptr;           // the conf that this request began with
   const void* place = nullptr;    // the location that answered
   std::string_view cache_status;  // "hit", "miss", ... static text
-  std::string upstream_note;      // upstream address, status
+  std::string upstream_note;      // upstream address
+  int upstream_status = 0;        // of its answer; 0: none came
+  io::Clock::time_point upstream_asked{};  // when it was asked first
+  // Of its answer. Whoever sets it keeps them as long as the response's own.
+  const std::vector<std::pair<std::string, std::string>>* upstream_fields = nullptr;
   bool came_by_link = false;      // a signed link of ours led here: it carries its own right
 
  protected:
@@ -155,8 +190,15 @@ class Stream {
   io::Clock::time_point started_{};
   TextArena texts_;
   uint64_t body_bytes_sent_ = 0;
+  uint64_t head_bytes_sent_ = 0;
+  uint64_t request_bytes_ = 0;
   int status_ = 0;
   bool responded_ = false;
+  bool keeps_sent_fields_ = false;
+  std::vector<Field> sent_fields_;
+  const ConnectionFacts* facts_ = nullptr;
+  std::string client_address_;
+  mutable std::string request_id_;
 };
 
 // What sessions call. One per worker.

@@ -1,6 +1,7 @@
 // From content to a response: conditions, range, fields, body.
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "proxy/http/problem.h"
 #include "proxy/io/random.h"
@@ -27,6 +28,7 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
   int status = prepared.stored.status;
   RangeDecision range;
   std::optional<Multipart> multipart;
+  stream.upstream_fields = &prepared.stored.fields;
   if (success) {
     const Condition condition = evaluate_conditions(request, validators);
     if (condition == Condition::kFailed) return refuse_content(stream, place, content, 412);
@@ -70,7 +72,7 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
                        keep_number(static_cast<uint64_t>(
                            resolver::current_age(prepared.stored, tools_.loop.wall_seconds()))),
                        true});
-    fields_.push_back({"cache-status", cache_status_of(stream, content), false});
+    fields_.push_back({"cache-status", cache_status_of(stream, content), true});
   }
   if (multipart) fields_.push_back({"content-type", stream.keep(multipart->content_type), true});
   if (part) {
@@ -117,10 +119,20 @@ void Handler::refuse_content(http::Stream& stream, const Place& place, const Con
 }
 
 std::string_view Handler::cache_status_of(http::Stream& stream, const Content& content) {
+  constexpr std::string_view kHit = "entrepot; hit", kTtl = "; ttl=";
   const PreparedResponse& prepared = *content.prepared;
-  if (content.status == CacheStatus::kHit) return prepared.hit_field;
-  if (prepared.detail.empty()) return cache_status_text(content.status);
-  return stream.keep(cache_status_text(content.status, prepared.detail));
+  const bool lasts = content.fresh_until == std::numeric_limits<std::time_t>::max();
+  const int64_t ttl = content.fresh_until - tools_.loop.wall_seconds();
+  if (content.status == CacheStatus::kHit) {
+    if (lasts) return prepared.hit_field;
+    char number[24];
+    const char* end = std::to_chars(number, std::end(number), ttl).ptr;
+    text_.assign(kHit).append(kTtl).append(number, static_cast<size_t>(end - number)).append(prepared.hit_field, kHit.size());
+    return stream.keep(text_);
+  }
+  CacheStatusMembers members = content.members;
+  if (!lasts) members.ttl = ttl;
+  return stream.keep(cache_status_text(content.status, prepared.detail, members));
 }
 
 std::unique_ptr<http::Body> Handler::make_body(const Content& content, ByteRange part, bool whole,
@@ -192,7 +204,7 @@ void Handler::refuse(http::Stream& stream, const Place* place, int status, std::
                      std::string_view detail, std::span<const http::Field> extra,
                      std::shared_ptr<const void> keep) {
   tools_.counters.errors.fetch_add(1, std::memory_order_relaxed);
-  const std::string_view body = stream.keep(http::problem_body(status, error, detail));
+  const std::string_view body = stream.keep(http::problem_body(status, error, detail, stream.request_id()));
   fields_.assign(extra.begin(), extra.end());
   const bool told = std::any_of(extra.begin(), extra.end(),
                                 [](const http::Field& field) { return field.name == "cache-status"; });

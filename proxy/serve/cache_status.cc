@@ -1,5 +1,6 @@
 #include "proxy/serve/cache_status.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 
@@ -40,11 +41,25 @@ std::string_view nginx_word(CacheStatus status) noexcept { return row_of(status)
 std::string_view cache_status_text(CacheStatus status) noexcept { return row_of(status).field; }
 
 std::string cache_status_text(CacheStatus status, std::string_view detail) {
-  constexpr std::string_view kDetail = "; detail=";
+  return cache_status_text(status, detail, {});
+}
+
+std::string cache_status_text(CacheStatus status, std::string_view detail, const CacheStatusMembers& members) {
+  constexpr std::string_view kDetail = "; detail=", kForward = "; fwd=";
   const std::string_view field = row_of(status).field;
-  if (detail.empty() || field.empty()) return std::string(field);
+  if (field.empty()) return {};
   const size_t own = field.find(kDetail);
   std::string text(field.substr(0, own));
+  const size_t forward = text.find(kForward);
+  if (forward != text.npos && !members.reason.empty()) {
+    const size_t begin = forward + kForward.size();
+    text.replace(begin, std::min(text.find(';', begin), text.size()) - begin, members.reason);
+  }
+  if (forward != text.npos && members.fwd_status != 0 && text.find("; fwd-status=") == text.npos)
+    text.append("; fwd-status=").append(std::to_string(members.fwd_status));
+  if (members.stored) text.append("; stored");
+  if (members.ttl) text.append("; ttl=").append(std::to_string(*members.ttl));
+  if (detail.empty()) return own == field.npos ? text : text.append(field.substr(own));
   text.append(kDetail).append("\"").append(detail);
   if (own != field.npos) text.append(", ").append(field.substr(own + kDetail.size()));
   return text.append("\"");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,5 +36,14 @@ std::string_view cache_status_text(CacheStatus status) noexcept;
 // The same, with one more word on what was answered: `entrepot; hit; detail="versioned index"`; behind it
 // what the status itself has to tell. `detail`: without quotes and backslashes; empty: as above.
 std::string cache_status_text(CacheStatus status, std::string_view detail);
+
+// What is known besides (RFC 9211 2.2 to 2.5).
+struct CacheStatusMembers {
+  std::string_view reason{};  // of fwd, where it is another than the status's own: "partial", "method", ...
+  int fwd_status = 0;         // what the upstream answered; 0: not told
+  bool stored = false;
+  std::optional<int64_t> ttl{};  // seconds; negative: so long stale
+};
+std::string cache_status_text(CacheStatus status, std::string_view detail, const CacheStatusMembers& members);
 
 }  // namespace entrepot::serve

@@ -183,6 +183,7 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
         co_return outcome;
       }
       asked.was_stored |= whole;
+      asked.was_part |= stored && stored->blob && !whole;
       const bool right = whole && (response->status != 200 || agrees(asked.wanted, *stored, *response));
       if (whole && !right && lasts(asked.wanted.cls, *response)) alarm_of_pin(asked, *stored);
       if (right && (is_plain || (response->status == 200 && !asked.wanted.anew))) {
@@ -251,7 +252,10 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
     auto watch = tools_.watches.watch(fill);
     outcome.following = std::make_unique<Following>(tools_.loop, watch, demand_of(fill, request));
     outcome.metadata.clear();
-    if (leader) tools_.fills.start(std::move(plan));
+    if (leader) {
+      stream.upstream_asked = io::Clock::now();
+      tools_.fills.start(std::move(plan));
+    }
     while (fill->phase() == FillPhase::kHead) co_await outcome.following->news.wait();
 
     if (fill->phase() == FillPhase::kMerged) {
@@ -363,8 +367,18 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
   if (asked.place->cdn && whole && stays && redirect_to_cdn(stream, *asked.place, prepared->length_bytes))
     return;
   const auto cache = is_file ? nullptr : asked.place->cache;
-  answer(stream, *asked.place,
-         Content{prepared, stored.blob, nullptr, cache, outcome.status, asked.pinned_as});
+  Content content{prepared, stored.blob, nullptr, cache, outcome.status, asked.pinned_as};
+  if (!stays) content.fresh_until = fresh_until;
+  if (asked.settled && outcome.status == CacheStatus::kMiss) content.members = {{}, prepared->stored.status, true, {}};
+  answer(stream, *asked.place, content);
+}
+
+// Why the upstream was asked, where it is for another reason than that nothing, or something stale, is stored.
+std::string_view Handler::forward_reason(const Asked& asked) {
+  if (asked.anew) return "bypass";
+  if (asked.was_stored) return asked.control.no_cache ? "request" : std::string_view();
+  if (asked.was_part) return "partial";
+  return asked.variants.names.empty() ? std::string_view() : "vary-miss";
 }
 
 // Answers from a fill whose head is known.
@@ -376,11 +390,19 @@ void Handler::serve_filling(http::Stream& stream, const Asked& asked, const Outc
   const cache::Fill& fill = *watch->fill();
   auto response = resolver::StoredResponse::decode(outcome.metadata);
   if (!response) return refuse(stream, asked.place, 500, "internal", "the stored response cannot be read");
+  if (outcome.status != CacheStatus::kCollapsed) stream.upstream_status = response->status;
   add_extra(asked, std::nullopt, *response);
   std::string detail = detail_of(asked.wanted, *response);
   auto prepared = PreparedResponse::make(std::move(*response), fill.blob()->length_bytes(), std::nullopt,
                                          true, std::move(detail));
   Content content{prepared, fill.blob(), watch, asked.place->cache, outcome.status, asked.pinned_as};
+  const bool collapsed = outcome.status == CacheStatus::kCollapsed;
+  content.members = {collapsed ? "" : forward_reason(asked), prepared->stored.status, !collapsed, {}};
+  if (!lasts(asked.wanted.cls, prepared->stored) || asked.moves) {
+    const std::time_t now = tools_.loop.wall_seconds();
+    content.fresh_until = std::min<std::time_t>(asked.fresh_until, now + resolver::freshness_lifetime(prepared->stored) -
+                                                                       resolver::current_age(prepared->stored, now));
+  }
   if (asked.place->pass && (!fill.head().validator.empty() || fill.head().expected_digest))
     content.origin = std::make_shared<const fill::Origin>(origin_of(stream, asked, true));
   answer(stream, *asked.place, content);

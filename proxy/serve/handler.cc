@@ -1,8 +1,7 @@
 #include "proxy/serve/handler.h"
 
-#include <algorithm>
-
 #include "proxy/config/routing.h"
+#include "proxy/serve/forwarding.h"
 #include "proxy/serve/question.h"
 #include "proxy/serve/request_variables.h"
 #include "proxy/serve/reuse.h"
@@ -40,23 +39,28 @@ void Handler::on_request(http::Stream& stream) noexcept {
 
   const http::Request& request = stream.request();
   auto path = parse_request_path(request.target);
-  std::string_view host = request.authority;
-  const size_t colon = host.rfind(':');
-  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos)
-    host = host.substr(0, colon);
-  lowered_.assign(host);
-  std::transform(lowered_.begin(), lowered_.end(), lowered_.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  const bool has_host = read_host(request);
   const Place& place = site_->find(stream.listener_tag(), lowered_, path ? path->path() : "/");
   stream.place = &place;
+  if (place.logs_sent_fields) stream.keep_sent_fields();
+  const config::Shared& conf = place.location ? place.location->shared : place.server->shared;
+  if (!conf.real_ip_from.empty() && stream.connection()) {
+    const http::ConnectionFacts& facts = *stream.connection();
+    stream.set_client_address(client_address(request, conf, facts.address, facts.proxied_address));
+  }
+  if (!has_host) return refuse_host(stream, place);
+  if (is_misdirected(stream, place))
+    return refuse(stream, &place, 421, "misdirected",
+                  "this connection's certificate does not cover the host that is asked for");
+  if (request.method == http::Method::kOther && serve_method(stream, place)) return;
   if (!path)
     return refuse_input(stream, place, 400, "malformed", "the request target is not a path that can be resolved",
                         kPathRule);
 
   if (place.return_) return serve_return(stream, place, *path);
   if (request.method != http::Method::kGet && request.method != http::Method::kHead) {
-    static constexpr http::Field kAllow{"allow", "GET, HEAD"};
-    return refuse(stream, &place, 405, "method", "only GET and HEAD are served here", {kAllow});
+    const http::Field allow{"allow", allowed_methods(place), false};
+    return refuse(stream, &place, 405, "method", "only GET and HEAD are served here", {allow});
   }
   if (path->has_encoded_slash && place.repository &&
       !resolver::takes_encoded_slashes(place.repository->format))
@@ -75,6 +79,11 @@ void Handler::on_request(http::Stream& stream) noexcept {
   if (shared) {
     set_name(stream, place, *path);
     if (may && serve_hit(stream, place)) return;  // answered before we return
+  }
+  if ((place.pass || place.repository) && is_loop(request, place.loop_element)) {
+    const http::Field status{"proxy-status", "entrepot; error=proxy_loop_detected", false};
+    return refuse(stream, &place, 508, "loop", "the request has been here before, or passed too many edges",
+                  {status});
   }
   auto asked = std::make_unique<Asked>();
   asked->place = &place;
@@ -168,6 +177,7 @@ bool Handler::serve_hot(http::Stream& stream, const Place& place, Hot& found, ui
   tools_.counters.hits.fetch_add(1, std::memory_order_relaxed);
   if (place.cdn && hot->lasts && redirect_to_cdn(stream, place, hot->prepared->length_bytes)) return true;
   Content content{hot->prepared, std::move(blob), nullptr, hot->cache, CacheStatus::kHit, hot->pinned_as};
+  if (!hot->lasts) content.fresh_until = hot->fresh_until;
   answer(stream, place, content);
   return true;
 }

@@ -48,6 +48,8 @@ struct Content {
   std::shared_ptr<cache::Cache> cache;
   CacheStatus status;
   std::string_view pinned_as{};  // the heading under which the connection remembers it; empty: it does not
+  std::time_t fresh_until = std::numeric_limits<std::time_t>::max();  // the greatest: it never gets stale
+  CacheStatusMembers members{};
   // With a watch: who has the rest where the disk fails under the fill. Null: nobody, or it could not be
   // combined.
   std::shared_ptr<const fill::Origin> origin{};
@@ -113,6 +115,7 @@ class Handler final : public http::RequestHandler {
     std::vector<const config::Repository*> siblings;  // of a virtual repository, who else might have it
     std::string subject;                              // see fill::Standing
     bool is_loan = false;                             // asked of another repository than the client's
+    bool was_part = false;    // a part of it was stored when this request came
     bool was_stored = false;  // something stale was stored when this request came
     // Of a plain location:
     resolver::RequestControl control{};  // what the client says of caching
@@ -176,6 +179,13 @@ class Handler final : public http::RequestHandler {
     std::shared_ptr<const resolver::Variants> variants{};  // then it has nothing else but name and generation
   };
 
+  // methods.cc
+  bool serve_method(http::Stream& stream, const Place& place);
+  void serve_options(http::Stream& stream, const Place& place);
+  bool read_host(const http::Request& request);
+  void refuse_host(http::Stream& stream, const Place& place);
+  bool is_misdirected(const http::Stream& stream, const Place& place) const;
+
   bool serve_hit(http::Stream& stream, const Place& place);
   bool serve_variant(http::Stream& stream, const Place& place, const Hot& by_what);
   bool serve_hot(http::Stream& stream, const Place& place, Hot& found, uint64_t hash, const std::string& key);
@@ -200,6 +210,7 @@ class Handler final : public http::RequestHandler {
   static void add_extra(const Asked& asked, const std::optional<Digest>& digest,
                         resolver::StoredResponse& response);
   void serve_stored(http::Stream& stream, const Asked& asked, Outcome& outcome);
+  static std::string_view forward_reason(const Asked& asked);
   void serve_filling(http::Stream& stream, const Asked& asked, const Outcome& outcome);
   // plain.cc
   bool serve_plain_hit(const http::Stream& stream, const Place& place, const Hot& hot) const;
@@ -301,6 +312,8 @@ class Handler final : public http::RequestHandler {
   io::Task<Passing> open_pass(http::Stream& stream, const Asked& asked);
   io::Task<void> serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status);
   void relay(http::Stream& stream, const Asked& asked, upstream::Exchange exchange, CacheStatus status);
+  static void tell_way(const http::Stream& stream, const Place& place, bool knows_client,
+                       resolver::Fields& fields);
   fill::Origin origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const;
   void refuse_upstream(http::Stream& stream, const Place* place, Error error, const std::string& trouble,
                        std::string_view rule = {}, std::chrono::seconds retry_after = {});
@@ -312,7 +325,7 @@ class Handler final : public http::RequestHandler {
   // answer.cc
   void answer(http::Stream& stream, const Place& place, const Content& content);
   void refuse_content(http::Stream& stream, const Place& place, const Content& content, int status);
-  static std::string_view cache_status_of(http::Stream& stream, const Content& content);
+  std::string_view cache_status_of(http::Stream& stream, const Content& content);
   std::unique_ptr<http::Body> make_body(const Content& content, ByteRange part, bool whole,
                                         fill::DemandHold demand);
   void send_content(http::Stream& stream, const Content& content, const http::ResponseHead& head,
@@ -340,6 +353,7 @@ class Handler final : public http::RequestHandler {
   std::unordered_map<uint64_t, uint32_t> uses_;  // of names that are not stored yet: proxy_cache_min_uses
   std::string lowered_;
   std::vector<http::Field> fields_;
+  std::string text_;
   std::string date_;
   std::time_t date_at_ = 0;
 };

@@ -2,8 +2,10 @@
 #include <algorithm>
 
 #include "proxy/config/routing.h"
+#include "proxy/serve/forwarding.h"
 #include "proxy/serve/handler.h"
 #include "proxy/serve/pass_body.h"
+#include "proxy/serve/proxy_status.h"
 #include "proxy/serve/question.h"
 #include "proxy/serve/request_variables.h"
 #include "resolver/fields.h"
@@ -18,7 +20,7 @@ constexpr std::string_view kForStoring[] = {"accept", "accept-language", "user-a
 constexpr std::string_view kForPassing[] = {
     "accept",   "accept-encoding",   "accept-language", "authorization", "cache-control",       "cookie",
     "if-match", "if-modified-since", "if-none-match",   "if-range",      "if-unmodified-since", "pragma",
-    "range",    "referer",           "user-agent"};
+    "range",    "referer",           "user-agent",      "priority"};
 
 // What a fill says itself, once: a second field of the name would ask for something else.
 bool is_the_fills(std::string_view name) {
@@ -105,9 +107,36 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   if (alike && !asked.wanted.accept.empty()) origin.fields.emplace_back("Accept", asked.wanted.accept);
   // The exact bytes are what is stored.
   if (for_cache) origin.fields.emplace_back("Accept-Encoding", "identity");
-  origin.fields.emplace_back("Via",
-                             request.version == http::Version::kHttp2 ? "2.0 entrepot" : "1.1 entrepot");
+  tell_way(stream, place, at_home && !asked.is_loan, origin.fields);
   return origin;
+}
+
+// What goes to an upstream on behalf of the way that the request came. `knows_client`: is the client any of that
+// upstream's business?
+void Handler::tell_way(const http::Stream& stream, const Place& place, bool knows_client,
+                       resolver::Fields& fields) {
+  const http::Request& request = stream.request();
+  const auto is_there = [&fields](std::string_view name) {
+    return std::any_of(fields.begin(), fields.end(), [name](const auto& field) {
+      return resolver::equals_ignoring_case(field.first, name);
+    });
+  };
+  fields.emplace_back("Via", appended(request, "via", via_element(request.version)));
+  fields.emplace_back("CDN-Loop", appended(request, "cdn-loop", place.loop_element));
+  if (!knows_client) return;
+  for (const std::string_view name : {"traceparent", "tracestate", "early-data"}) {
+    if (const auto value = request.field(name); !value.empty() && !is_there(name)) fields.emplace_back(name, value);
+  }
+  if (place.conf->forwarded == config::Forwarded::kOff) return;
+  const bool append = place.conf->forwarded == config::Forwarded::kAppend;
+  const auto tell = [&](std::string_view name, std::string_view field, std::string own) {
+    if (!is_there(name)) fields.emplace_back(name, append ? appended(request, field, own) : std::move(own));
+  };
+  const std::string address(stream.remote_address());
+  tell("Forwarded", "forwarded", forwarded_element(address, request.authority, request.secure));
+  tell("X-Forwarded-For", "x-forwarded-for", address);
+  tell("X-Forwarded-Proto", "", request.secure ? "https" : "http");
+  tell("X-Forwarded-Host", "", std::string(request.authority));
 }
 
 // The upstream's own answer to this request; its head is there.
@@ -117,6 +146,7 @@ io::Task<Handler::Passing> Handler::open_pass(http::Stream& stream, const Asked&
       tools_.asking.servers(origin, tools_.counters.passed.load(std::memory_order_relaxed));
   const bool head_only = stream.request().method == http::Method::kHead;
   Passing passing;
+  stream.upstream_asked = io::Clock::now();
   for (const auto* server : servers) {
     fill::ExtraFields none;
     upstream::Exchange exchange = co_await tools_.asking.ask(origin, *server, head_only ? "HEAD" : "GET",
@@ -150,6 +180,9 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
                     CacheStatus status) {
   const upstream::UpstreamHead& head = exchange.received_head();
   stream.upstream_note = exchange.address();
+  stream.upstream_status = head.status;
+  const auto kept = std::make_shared<const resolver::Fields>(head.fields);
+  stream.upstream_fields = kept.get();
   stream.cache_status = nginx_word(status);
   invalidate(stream, head.status, head.fields);
   uint64_t length = http::ResponseHead::kNoLength;
@@ -165,17 +198,23 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
     length = std::strtoull(std::string(text).c_str(), nullptr, 10);
     fields_.push_back({"content-length", stream.keep(text), true});
   }
+  // RFC 9110 6.6.1: what goes on without a Date gets the time at which it came.
+  if (head.field("date").empty()) fields_.push_back({"date", date_text(stream), true});
   if (status != CacheStatus::kNone) {
     resolver::StoredResponse nothing;  // is stored
     nothing.status = 0;
     const std::string detail = detail_of(asked.wanted, nothing);
-    fields_.push_back({"cache-status", stream.keep(cache_status_text(status, detail)), false});
+    const bool by_method = stream.request().method == http::Method::kOther;
+    const CacheStatusMembers members{by_method ? "method" : "", head.status, false, {}};
+    fields_.push_back({"cache-status", stream.keep(cache_status_text(status, detail, members)), false});
   }
   fields_.push_back({"via", "1.1 entrepot", false});
   const int sent_status = status_for_client(*asked.place, head.status);
+  if (sent_status != head.status)
+    fields_.push_back({"proxy-status", stream.keep(proxy_status({}, head.status, exchange.address(), {})), true});
   add_configured(stream, *asked.place, sent_status);
   const http::ResponseHead response{sent_status, fields_, length};
-  stream.respond(response, std::make_unique<PassBody>(tools_.loop, std::move(exchange)), nullptr);
+  stream.respond(response, std::make_unique<PassBody>(tools_.loop, std::move(exchange)), kept);
 }
 
 // A failed upstream: 504 when it was silent for too long, 502 for anything else.
@@ -187,9 +226,13 @@ void Handler::refuse_upstream(http::Stream& stream, const Place* place, Error er
   if (!rule.empty()) line.append(" (").append(rule).append(")");
   tools_.log_error(std::move(line));
   const int status = error == Error::kTimeout ? 504 : 502;
-  if (retry_after.count() == 0) return refuse(stream, place, status, to_string(error), trouble);
+  const std::string_view why =
+      stream.keep(proxy_status(proxy_error_of(error, trouble), 0, stream.upstream_note, trouble));
+  if (retry_after.count() == 0)
+    return refuse(stream, place, status, to_string(error), trouble, {{"proxy-status", why, true}});
   const std::string_view seconds = stream.keep(std::to_string(retry_after.count()));
-  refuse(stream, place, status, to_string(error), trouble, {{"retry-after", seconds, true}});
+  refuse(stream, place, status, to_string(error), trouble,
+         {{"proxy-status", why, true}, {"retry-after", seconds, true}});
 }
 
 }  // namespace entrepot::serve

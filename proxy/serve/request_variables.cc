@@ -1,10 +1,18 @@
 #include "proxy/serve/request_variables.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <openssl/evp.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+
+#include "proxy/serve/forwarding.h"
+#include "resolver/stored_response.h"
+#include "resolver/text.h"
 
 namespace entrepot::serve {
 
@@ -57,6 +65,33 @@ std::string field_name(std::string_view argument) {
   return name;
 }
 
+// Of Basic credentials (RFC 7617); empty: there are none.
+std::string user_of(std::string_view authorization) {
+  constexpr std::string_view kBasic = "basic ";
+  if (!resolver::equals_ignoring_case(authorization.substr(0, kBasic.size()), kBasic)) return {};
+  const std::string_view text = resolver::trimmed(authorization.substr(kBasic.size()));
+  std::string decoded(text.size() / 4 * 3 + 3, '\0');
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()),
+                                   reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  if (size < 0) return {};
+  decoded.resize(static_cast<size_t>(size));
+  const size_t colon = decoded.find(':');
+  return colon == std::string::npos ? std::string() : decoded.substr(0, colon);
+}
+
+// Of this end of the socket.
+std::string local_address(int fd) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof(address);
+  char text[INET6_ADDRSTRLEN] = "";
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return {};
+  if (address.ss_family == AF_INET)
+    return inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(address).sin_addr, text, sizeof(text));
+  if (address.ss_family == AF_INET6)
+    return inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(address).sin6_addr, text, sizeof(text));
+  return "unix:";
+}
+
 bool append_some(std::string& out, std::string_view value) {
   out.append(value);
   return !value.empty();
@@ -81,6 +116,8 @@ bool RequestVariables::append(uint16_t id, std::string_view argument, std::strin
   using namespace config;
   switch (id) {
     case kVarHttpField:
+    case kVarSentHttpField:
+    case kVarUpstreamHttpField:
     case kVarArg:
     case kVarCookie:
       return append_family(id, argument, out);
@@ -89,11 +126,23 @@ bool RequestVariables::append(uint16_t id, std::string_view argument, std::strin
     case kVarBytesSent:
     case kVarRequestTime:
     case kVarUpstreamAddr:
+    case kVarUpstreamStatus:
+    case kVarUpstreamResponseTime:
     case kVarUpstreamCacheStatus:
     case kVarTimeLocal:
     case kVarTimeIso8601:
     case kVarMsec:
       return append_response(id, out);
+    case kVarRealipRemoteAddr:
+    case kVarProxyProtocolAddr:
+    case kVarProxyProtocolPort:
+    case kVarConnection:
+    case kVarConnectionRequests:
+    case kVarSslProtocol:
+    case kVarSslCipher:
+    case kVarSslServerName:
+    case kVarServerAddr:
+      return append_connection(id, out);
     default:
       return append_request(id, out);
   }
@@ -152,6 +201,21 @@ bool RequestVariables::append_request(uint16_t id, std::string& out) const {
         out.append(before).append(", ");
       return append_some(out, stream_.remote_address());
     }
+    case kVarRemoteUser:
+      return append_some(out, user_of(request.field("authorization")));
+    case kVarRequestLength:
+      return append_some(out, std::to_string(stream_.request_bytes()));
+    case kVarRequestId:
+      return append_some(out, stream_.request_id());
+    case kVarTraceId:
+      return append_some(out, trace_id(request.field("traceparent")));
+    case kVarContentLength:
+      return append_some(out, request.field("content-length"));
+    case kVarContentType:
+      return append_some(out, request.field("content-type"));
+    case kVarForwardedElement:
+      return append_some(out,
+                         forwarded_element(stream_.remote_address(), request.authority, request.secure));
     case kVarHttps:
       return append_some(out, request.secure ? "on" : "");
     case kVarDocumentRoot:
@@ -176,8 +240,14 @@ bool RequestVariables::append_response(uint16_t id, std::string& out) const {
     case kVarStatus:
       return append_some(out, std::to_string(stream_.status()));
     case kVarBodyBytesSent:
-    case kVarBytesSent:
       return append_some(out, std::to_string(stream_.body_bytes_sent()));
+    case kVarBytesSent:
+      return append_some(out, std::to_string(stream_.head_bytes_sent() + stream_.body_bytes_sent()));
+    case kVarUpstreamStatus:
+      return stream_.upstream_status != 0 && append_some(out, std::to_string(stream_.upstream_status));
+    case kVarUpstreamResponseTime:
+      return stream_.upstream_asked != io::Clock::time_point{} &&
+             append_some(out, seconds_since(stream_.upstream_asked));
     case kVarRequestTime:
       return append_some(out, seconds_since(stream_.started()));
     case kVarUpstreamAddr:
@@ -195,12 +265,49 @@ bool RequestVariables::append_response(uint16_t id, std::string& out) const {
   }
 }
 
+bool RequestVariables::append_connection(uint16_t id, std::string& out) const {
+  using namespace config;
+  const http::ConnectionFacts* facts = stream_.connection();
+  if (!facts) return false;
+  switch (id) {
+    case kVarRealipRemoteAddr:
+      return append_some(out, facts->address);
+    case kVarProxyProtocolAddr:
+      return append_some(out, facts->proxied_address);
+    case kVarProxyProtocolPort:
+      return !facts->proxied_address.empty() && append_some(out, std::to_string(facts->proxied_port));
+    case kVarConnection:
+      return append_some(out, std::to_string(facts->serial));
+    case kVarConnectionRequests:
+      return append_some(out, std::to_string(facts->requests));
+    case kVarSslProtocol:
+      return append_some(out, facts->tls_protocol);
+    case kVarSslCipher:
+      return append_some(out, facts->tls_cipher);
+    case kVarSslServerName:
+      return append_some(out, facts->server_name);
+    case kVarServerAddr:
+      return append_some(out, local_address(facts->fd));
+    default:
+      return false;
+  }
+}
+
 bool RequestVariables::append_family(uint16_t id, std::string_view argument, std::string& out) const {
   const http::Request& request = stream_.request();
   if (id == config::kVarHttpField) {
     const std::string name = field_name(argument);
     return append_some(out, name == "host" && !request.has("host") ? request.authority : request.field(name));
   }
+  if (id == config::kVarSentHttpField) {
+    for (const auto& field : stream_.sent_fields()) {
+      if (field.name == field_name(argument)) return append_some(out, field.value);
+    }
+    return false;
+  }
+  if (id == config::kVarUpstreamHttpField)
+    return stream_.upstream_fields &&
+           append_some(out, resolver::find(*stream_.upstream_fields, field_name(argument)));
   const bool cookie = id == config::kVarCookie;
   std::string_view rest = cookie ? request.field("cookie") : path_.args;
   while (!rest.empty()) {

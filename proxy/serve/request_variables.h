@@ -21,6 +21,7 @@ class RequestVariables final : public config::VariableSource {
  private:
   bool append_request(uint16_t id, std::string& out) const;
   bool append_response(uint16_t id, std::string& out) const;
+  bool append_connection(uint16_t id, std::string& out) const;
   bool append_family(uint16_t id, std::string_view argument, std::string& out) const;
 
   const http::Stream& stream_;

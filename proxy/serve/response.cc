@@ -1,6 +1,7 @@
 #include "proxy/serve/response.h"
 
 #include "proxy/serve/cache_status.h"
+#include "resolver/http_date.h"
 
 namespace entrepot::serve {
 
@@ -44,6 +45,11 @@ std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredR
   }
   if (success && length_bytes != cache::kUnknownLength) p.fields.push_back({"accept-ranges", "bytes", false});
   if (length_bytes != cache::kUnknownLength) p.length_text = std::to_string(length_bytes);
+  if (from_upstream && !p.has_date) {  // RFC 9110 6.6.1: the time at which it came
+    p.date = resolver::format_http_date(p.stored.response_time);
+    p.fields.push_back({"date", p.date, true});
+    p.has_date = true;
+  }
   if (from_upstream) p.fields.push_back({"via", "1.1 entrepot", false});
   return prepared;
 }

@@ -22,7 +22,8 @@ struct PreparedResponse {
   std::string repr_digest;
   std::string detail;     // class and source of the digest: of Cache-Status; empty: outside of repositories
   std::string hit_field;  // the whole of it where this is a hit
-  bool has_date = false;  // the upstream's Date stands among the fields
+  std::string date;       // where the upstream sent none
+  bool has_date = false;  // a Date stands among the fields
   std::vector<http::Field> fields;  // views into the above
 
   bool from_upstream = true;  // then it has an age and a way through us; a local file has neither

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proxy/config/routing.h"
+#include "proxy/serve/forwarding.h"
 
 namespace entrepot::serve {
 
@@ -27,6 +28,8 @@ std::string public_url_of(const config::Server& server, const config::Location& 
 
 }  // namespace
 
+std::string_view allowed_methods(const Place&) noexcept { return "GET, HEAD, OPTIONS"; }
+
 std::string upstream_base(const Place& place) {
   if (!place.pass) return "http://local.invalid";  // a directory: its documents name files by their paths
   return (place.pass->https ? "https://" : "http://") + place.pass->host + config::behind_base(*place.pass, "");
@@ -47,6 +50,7 @@ Place Site::make_place(const config::Server& server, const config::Location* loc
   Place place;
   place.server = &server;
   place.location = location;
+  place.loop_element = loop_element(config_->file, server.names.empty() ? "" : server.names.front());
   if (location && location->repository) place.public_url = public_url_of(server, *location);
   if (location && location->return_) place.return_ = &*location->return_;
   if (server.return_) place.return_ = &*server.return_;
@@ -54,6 +58,8 @@ Place Site::make_place(const config::Server& server, const config::Location* loc
   const config::Shared& own = location ? location->shared : server.shared;
   for (const auto& log : own.access_logs)
     place.logs.push_back({resources.access_logs.at(log.path), log.format.get()});
+  for (const auto& log : place.logs)
+    place.logs_sent_fields = place.logs_sent_fields || log.format->format.uses(config::kVarSentHttpField);
   return place;
 }
 
@@ -82,6 +88,7 @@ void Site::settle(Place& place, const config::Repository* repository, const Shar
     Place& made = place.members.emplace_back();
     made.server = place.server;
     made.location = place.location;
+    made.loop_element = place.loop_element;
     made.public_url = place.public_url;
     settle(made, member.get(), resources);
     if (!made.cache) made.cache = place.cache;

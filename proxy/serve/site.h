@@ -37,7 +37,12 @@ struct Place {
     const config::LogFormat* format;
   };
   std::vector<Log> logs;
+  bool logs_sent_fields = false;  // some log tells fields of the response
+  std::string loop_element;       // see forwarding.h
 };
+
+// What is answered in some way other than 405, as the field Allow tells it. Static text.
+std::string_view allowed_methods(const Place& place) noexcept;
 
 // Where a repository's upstream is, as its documents' URLs are told: without a slash at its end.
 std::string upstream_base(const Place& place);

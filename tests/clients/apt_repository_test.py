@@ -96,7 +96,7 @@ def installed(apt):
 def wait_stale(edge, path=IN_RELEASE):
     """The edge asks anew, or would: its answer is no plain hit."""
     edge.fetch(path)
-    wait_until(lambda: edge.fetch(path).fields["cache-status"] != MUTABLE_HIT, f"{path} to be stale")
+    wait_until(lambda: edge.fetch(path).cache_status != MUTABLE_HIT, f"{path} to be stale")
 
 
 @both_ways

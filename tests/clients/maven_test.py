@@ -272,7 +272,7 @@ def test_a_version_keeps_its_bytes(edge_for, nginx, repository):
     good = get(edge, name).body
     edge.wait_idle()
     repository.put(name, jar("another"))
-    wait_until(lambda: get(edge, f"{GROUP}/tool/maven-metadata.xml").fields["cache-status"] != MUTABLE_HIT
+    wait_until(lambda: get(edge, f"{GROUP}/tool/maven-metadata.xml").cache_status != MUTABLE_HIT
                and len(nginx.requests()) > 3, "the lifetime's end")
     assert get(edge, name).body == good
     assert get(edge, f"{name}.sha1").body.decode() == hashlib.sha1(good).hexdigest()

@@ -60,7 +60,7 @@ def test_a_blob_that_is_named_by_sha512(make_edge, origin, lie):
         assert is_refused(got) and got.body != b"another" * 1000
         edge.wait_log("digest")
     else:
-        assert got.body == data and edge.fetch(path).fields["cache-status"].startswith("entrepot; hit")
+        assert got.body == data and edge.fetch(path).cache_status.startswith("entrepot; hit")
     serves_on(edge, origin)
 
 

@@ -29,7 +29,7 @@ def test_an_upstream_killed_at_half_of_64_mib_is_not_seen_by_any_client(edge, or
     assert all(r.complete and r.sha256 == thing.sha256 for r in results), [r.error for r in results]
     assert origin.body_bytes() <= 1.02 * 64 * MIB
     edge.wait_idle()
-    assert edge.fetch("/big.bin").fields["cache-status"].startswith("entrepot; hit")
+    assert edge.fetch("/big.bin").cache_status.startswith("entrepot; hit")
 
 
 @pytest.mark.parametrize("reset", [False, True])

@@ -265,7 +265,7 @@ def expect_hits(edge, made):
     for path, thing in made.items():
         answer = edge.fetch(path)
         assert answer.body == thing.data
-        assert answer.fields["cache-status"].startswith("entrepot; hit"), path
+        assert answer.cache_status.startswith("entrepot; hit"), path
 
 
 @pytest.mark.parametrize("running", [True, False])

@@ -86,7 +86,7 @@ def test_what_is_stored_is_had_by_a_signed_link(make_edge, origin):
         link = link_of(edge, edge.fetch(path))
         served = edge.fetch(link)
         assert (served.status, served.sha256) == (200, blob.sha256)
-        assert served.fields["cache-status"] == 'entrepot; hit; detail="digest url"'
+        assert served.cache_status == 'entrepot; hit; detail="digest url"'
     metrics = edge.metrics()
     assert metrics["cdn_redirects_total"] == 3 and metrics["cache_hits_total"] == 6
     assert [r.target for r in origin.requests] == [path]
@@ -116,7 +116,7 @@ def test_neither_the_upstream_nor_the_name_of_what_is_stored_knows_the_signature
     edge = start(make_edge, origin, more="proxy_set_header X-Asked $request_uri;")
     first, second = (signed(path, int(time.time()) + 100 + n) for n in range(2))
     assert store(edge, first).sha256 == blob.sha256  # cold: the CDN is the first that asks
-    assert edge.fetch(second).fields["cache-status"] == 'entrepot; hit; detail="digest url"'
+    assert edge.fetch(second).cache_status == 'entrepot; hit; detail="digest url"'
     assert edge.fetch(path).status == 307
     [asked] = origin.requests
     assert asked.target == asked.fields["x-asked"] == path

@@ -20,7 +20,7 @@ def test_an_artifact_is_held_against_its_sha256_where_there_is_no_sha1(edge_of, 
     origin.add(JAR + ".sha256", jar.sha256.encode())
     edge = edge_of("maven")
     got = edge.fetch(JAR)
-    assert got.body == jar.data and 'detail="versioned sidecar"' in got.fields["cache-status"]
+    assert got.body == jar.data and 'detail="versioned sidecar"' in got.cache_status
     assert asked(origin) == [("GET", JAR + ".sha1"), ("GET", JAR + ".sha256"), ("GET", JAR)]
 
 
@@ -109,7 +109,7 @@ def test_what_the_conf_calls_immutable_is_never_asked_for_again(edge_of, origin)
     assert thing.asked == 1 and other.asked == 3
     origin.kill()
     got = edge.fetch("/releases/1.0/thing")
-    assert got.fields["cache-status"] == 'entrepot; hit; detail="versioned first-use"'
+    assert got.cache_status == 'entrepot; hit; detail="versioned first-use"'
 
 
 def test_parameters_of_what_is_immutable_ask_for_what_fits_them_now(edge_of, origin):
@@ -148,7 +148,7 @@ def test_signed_urls_of_one_file_are_stored_apart(edge_of, origin):
     edge = edge_of("generic")
     assert edge.fetch("/thing?sig=good").body == b"content"
     edge.wait_idle()
-    wait_until(lambda: edge.fetch("/thing?sig=good").fields["cache-status"].startswith("entrepot; hit"), "a hit")
+    wait_until(lambda: edge.fetch("/thing?sig=good").cache_status.startswith("entrepot; hit"), "a hit")
     for bad in ("/thing?sig=guessed", "/thing"):
         assert edge.fetch(bad).status == 404
     assert [target for _, target in asked(origin)] == ["/thing?sig=good", "/thing?sig=guessed", "/thing"]

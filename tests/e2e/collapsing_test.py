@@ -101,7 +101,7 @@ def test_when_the_last_reader_leaves_a_fill_with_little_to_go_is_finished(edge, 
     go_on.set()
     edge.wait_idle()
     hit = edge.fetch("/big.bin")
-    assert hit.sha256 == thing.sha256 and hit.fields["cache-status"].startswith("entrepot; hit")
+    assert hit.sha256 == thing.sha256 and hit.cache_status.startswith("entrepot; hit")
     assert len(origin.requests) == 1
 
 

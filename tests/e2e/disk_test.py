@@ -12,7 +12,7 @@ LONG = bool(os.environ.get("ENTREPOT_LONG"))
 
 
 def is_hit(response):
-    return response.fields["cache-status"].startswith("entrepot; hit")
+    return response.cache_status.startswith("entrepot; hit")
 
 
 def blob_path(edge, thing):

@@ -329,23 +329,23 @@ def test_cache_status_tells_class_and_digest_source(things, origin):
     edge = things()
     detail = {path: "digest url", "/thing": "mutable"}
     for path, text in detail.items():
-        assert edge.fetch(path).fields["cache-status"] == f'entrepot; fwd=uri-miss; detail="{text}"'
+        assert edge.fetch(path).cache_status == f'entrepot; fwd=uri-miss; detail="{text}"'
         edge.wait_idle()
         for _ in range(3):
-            assert edge.fetch(path).fields["cache-status"] == f'entrepot; hit; detail="{text}"'
+            assert edge.fetch(path).cache_status == f'entrepot; hit; detail="{text}"'
 
 
 def test_cache_status_of_what_passes_says_so(things, origin):
     origin.add("/-/ping", b"{}")
     edge = things("npm")
-    assert edge.fetch("/-/ping").fields["cache-status"] == 'entrepot; fwd=bypass; detail="pass"'
+    assert edge.fetch("/-/ping").cache_status == 'entrepot; fwd=bypass; detail="pass"'
 
 
 def test_cache_status_of_a_plain_location_has_no_detail(edge, origin):
     origin.add("/thing", size=1000)
-    assert edge.fetch("/thing").fields["cache-status"] == "entrepot; fwd=uri-miss"
+    assert edge.fetch("/thing").cache_status == "entrepot; fwd=uri-miss"
     edge.wait_idle()
-    assert edge.fetch("/thing").fields["cache-status"] == "entrepot; hit"
+    assert edge.fetch("/thing").cache_status == "entrepot; hit"
 
 
 # -- rights to bytes --

@@ -35,14 +35,14 @@ def test_lists_the_root_and_tags_without_a_digest_say_how_they_were_had(edge_of,
     edge = edge_of("oci")
     said = []
     for _ in range(2):
-        said.append(edge.fetch(path).fields["cache-status"])
+        said.append(edge.fetch(path).cache_status)
         edge.wait_idle()
     assert said == ['entrepot; fwd=uri-miss; detail="mutable"', 'entrepot; hit; detail="mutable"']
 
 
 def test_a_redirect_to_the_right_spelling_is_made_here(edge_of, origin):
     got = edge_of("pypi").fetch("/simple/Thing/")
-    assert (got.status, got.fields["cache-status"]) == (301, 'entrepot; detail="made here"')
+    assert (got.status, got.cache_status) == (301, 'entrepot; detail="made here"')
     assert origin.requests == []
 
 

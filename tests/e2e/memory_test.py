@@ -98,7 +98,7 @@ def test_packages_cost_a_known_multiple_of_their_length(make_edge, origin):
     def act():
         assert edge.fetch(f"/dists/stable/{inside}").body == data
         got = edge.fetch("/pool/main/t/thing/thing-1_1.1_amd64.deb")
-        assert got.body == b"thing" and 'detail="versioned index"' in got.fields["cache-status"]
+        assert got.body == b"thing" and 'detail="versioned index"' in got.cache_status
 
     cost = peak_of(edge, act) - min(CHUNK_CACHE, len(data))
     print(f"Packages: {cost / len(data):.1f} times their length")

@@ -57,7 +57,7 @@ def test_several_ranges_of_something_cold_cost_the_slices_that_hold_them(edge, o
     asked = len(origin.requests)
     again = ask(edge, ranges, version=version)
     expect(thing, again, ranges)
-    assert len(origin.requests) == asked and again.fields["cache-status"].startswith("entrepot; hit")
+    assert len(origin.requests) == asked and again.cache_status.startswith("entrepot; hit")
 
 
 def test_several_ranges_of_an_upstream_that_gives_none_cost_the_whole_once(edge, origin):

@@ -256,7 +256,7 @@ def test_a_graceful_end_gives_the_cache_to_the_next_process_while_a_client_still
     second = make_edge(location, store=os.path.join(first.folder, "cache")).start()
     origin.forget()
     answer = second.fetch("/hit.bin")
-    assert answer.sha256 == hit.sha256 and answer.fields["cache-status"].startswith("entrepot; hit")
+    assert answer.sha256 == hit.sha256 and answer.cache_status.startswith("entrepot; hit")
     assert origin.requests == []
     new = origin.add("/new.bin", size=300 * 1024)
     second.fetch("/new.bin")

@@ -36,7 +36,7 @@ def test_the_same_range_again_is_a_hit(edge, origin):
     edge.wait_idle()
     again = part(edge, 5 * MIB + 1000, 6 * MIB)
     assert again.body == thing.data[5 * MIB + 1000:6 * MIB]
-    assert again.fields["cache-status"].startswith("entrepot; hit")
+    assert again.cache_status.startswith("entrepot; hit")
     assert len(origin.requests) == 1
 
 

@@ -232,7 +232,7 @@ def test_what_is_stored_outlives_an_upstream_in_trouble(make_edge, origin):
     while 503 not in origin_saw():
         got = edge.fetch("/thing")
         assert (got.status, got.body) == (200, thing.data)
-    assert "stale" in got.fields["cache-status"]
+    assert "stale" in got.cache_status
     thing.tamper = None
     edge.wait_idle()
     assert edge.fetch("/thing").body == thing.data
@@ -262,7 +262,7 @@ def test_a_manifest_brings_its_blobs_in_before_they_are_asked_for(make_edge, ori
     origin.kill()
     for digest, resource in [config, *layers]:
         got = edge.fetch(f"/v2/app/blobs/{digest}")
-        assert got.body == resource.data and "hit" in got.fields["cache-status"]
+        assert got.body == resource.data and "hit" in got.cache_status
 
 
 # -- staleness, pins, and an upstream that is away --
@@ -280,7 +280,7 @@ def test_what_is_stale_is_served_at_once_and_had_anew_behind(make_edge, origin):
     gate = threading.Event()
     thing.data, thing.etag = b"second", '"v2"'
     thing.tamper = lambda answer, request, n: setattr(answer, "head_gate", gate)
-    wait_until(lambda: edge.fetch("/thing").fields["cache-status"].startswith("entrepot; hit") and len(origin.gets()) == 2,
+    wait_until(lambda: edge.fetch("/thing").cache_status.startswith("entrepot; hit") and len(origin.gets()) == 2,
                "a question behind")
     for _ in range(3):  # the upstream is silent, and nobody waits for it
         assert edge.fetch("/thing").body == b"first"
@@ -378,7 +378,7 @@ def test_matrix_parameters_are_part_of_a_name_and_of_nothing_that_lasts(make_edg
         for path, thing in things.items():
             got = edge.fetch(path)
             assert (got.status, got.body) == (200, thing.data), path
-            assert ("digest" in got.fields["cache-status"], "immutable" in got.fields.get("cache-control", "")) == \
+            assert ("digest" in got.cache_status, "immutable" in got.fields.get("cache-control", "")) == \
                 (path == lasting,) * 2, path
             edge.wait_idle()
     assert [r.target for r in origin.requests] == list(things)

@@ -82,7 +82,7 @@ def test_when_a_server_of_the_group_dies_another_goes_on_in_the_same_stream(edge
     assert edge.metrics()["fill_source_changes_total"] == 1
     edge.wait_log("goes on from both 127.0.0.1:%d at byte" % pair[1].port)
     edge.wait_idle()
-    assert edge.fetch(path).fields["cache-status"].startswith("entrepot; hit")
+    assert edge.fetch(path).cache_status.startswith("entrepot; hit")
 
 
 def test_a_server_with_other_content_does_not_go_on(edge_of, pair):

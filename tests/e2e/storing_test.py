@@ -9,7 +9,7 @@ MIB = 1 << 20
 
 
 def is_hit(response):
-    return response.fields["cache-status"].startswith("entrepot; hit")
+    return response.cache_status.startswith("entrepot; hit")
 
 
 def test_what_is_not_fresh_is_validated_and_a_304_makes_it_good_again(edge, origin):
@@ -18,7 +18,7 @@ def test_what_is_not_fresh_is_validated_and_a_304_makes_it_good_again(edge, orig
     edge.wait_idle()
     again = edge.fetch("/thing.bin")
     assert again.body == thing.data
-    assert again.fields["cache-status"] == "entrepot; fwd=stale; fwd-status=304"
+    assert again.cache_status == "entrepot; fwd=stale; fwd-status=304"
     assert [(r.status, r.fields.get("if-none-match")) for r in origin.requests] == [(200, None), (304, '"v1"')]
     assert origin.body_bytes() == MIB
 
@@ -30,7 +30,7 @@ def test_a_change_that_validation_finds_replaces_what_is_stored(edge, origin):
     thing.data, thing.etag = bytes(reversed(thing.data)), '"v2"'
     changed = edge.fetch("/thing.bin")
     assert changed.complete and changed.body == thing.data and changed.fields["etag"] == '"v2"'
-    assert changed.fields["cache-status"] == "entrepot; fwd=stale"
+    assert changed.cache_status == "entrepot; fwd=stale"
     edge.wait_idle()
     assert edge.fetch("/thing.bin").body == thing.data and origin.requests[-1].status == 304
 
@@ -85,7 +85,7 @@ def test_two_names_of_one_digest_cost_one_body_and_are_stored_once(edge, origin)
     assert edge.fetch("/one.bin").body == data
     edge.wait_idle()
     other = edge.fetch("/two.bin")
-    assert other.body == data and other.fields["cache-status"] == "entrepot; fwd=uri-miss"
+    assert other.body == data and other.cache_status == "entrepot; fwd=uri-miss"
     edge.wait_idle()
     assert edge.metrics()["cache_blobs"] == 1 and edge.metrics()["fills_merged_total"] == 1
     asked = len(origin.requests)

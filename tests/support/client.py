@@ -2,6 +2,7 @@
 import dataclasses
 import hashlib
 import os
+import re
 import select
 import socket
 import ssl
@@ -30,6 +31,11 @@ class Response:
     @property
     def sha256(self):
         return hashlib.sha256(self.body).hexdigest()
+
+    @property
+    def cache_status(self):
+        """Without what is told of every answer: how long it is fresh, what the upstream said, that it was stored."""
+        return re.sub(r"; (ttl=-?\d+|stored|fwd-status=(?!304)\d+)", "", self.fields["cache-status"])
 
     @property
     def complete(self):
