@@ -34,7 +34,7 @@ bool listed_in(std::string_view connection, std::string_view name) {
 }
 
 bool is_end_to_end(std::string_view name, std::string_view connection) {
-  if (is_one_of(kHopByHop, name) || name.starts_with("proxy-") || name.starts_with("x-accel-")) return false;
+  if (is_one_of(kHopByHop, name) || (name.starts_with("proxy-") && name != "proxy-status") || name.starts_with("x-accel-")) return false;
   if (is_one_of(kDecideAboutStoring, name) || name.starts_with("content-")) return true;
   return connection.empty() || !listed_in(connection, name);
 }

@@ -12,7 +12,7 @@
 
 namespace entrepot::resolver {
 
-// Without what belongs to the connection (RFC 9110 7.6.1: Connection and what it lists, Keep-Alive, Proxy-*,
+// Without what belongs to the connection (RFC 9110 7.6.1: Connection and what it lists, Keep-Alive, Proxy-* but Proxy-Status,
 // TE, Trailer, Transfer-Encoding, Upgrade), without Alt-Svc (it would lead clients around the edge) and
 // without nginx's X-Accel-*. Cache-Control, Set-Cookie, Vary, Expires and Content-* stay even where
 // Connection lists them: an upstream must not be able to hide by it what decides about storing.

@@ -12,6 +12,7 @@
 #include "proxy/serve/multipart_body.h"
 #include "proxy/serve/range.h"
 #include "proxy/serve/request_variables.h"
+#include "proxy/serve/want_digest.h"
 #include "resolver/fields.h"
 #include "resolver/freshness.h"
 #include "resolver/http_date.h"
@@ -62,6 +63,7 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
     if (multipart && field.name == "content-type") continue;
     fields_.push_back(field);
   }
+  if (status == 200 || status == 206) tell_digests(stream, prepared, status == 200);
   char text[80];
   const auto keep_number = [&](uint64_t value) {
     return stream.keep({text, static_cast<size_t>(std::to_chars(text, text + 32, value).ptr - text)});
@@ -99,6 +101,21 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
   } else {
     send_content(stream, content, head, begin, end, !part);
   }
+}
+
+// RFC 9530: of the digests that are known the one that the client would have.
+void Handler::tell_digests(http::Stream& stream, const PreparedResponse& prepared, bool whole) {
+  if (prepared.repr_digest.empty() && prepared.sha512_digest.empty()) return;
+  const http::Request& request = stream.request();
+  if (const auto want = request.field("want-repr-digest"); want.data()) {
+    const auto chosen = choose_digest(want, prepared.repr_digest, prepared.sha512_digest, prepared.repr_digest);
+    std::erase_if(fields_, [](const http::Field& field) { return field.name == "repr-digest"; });
+    if (!chosen.empty()) fields_.push_back({"repr-digest", chosen, true});
+  }
+  const auto want = request.field("want-content-digest");
+  if (!whole || !want.data() || !resolver::find(prepared.stored.fields, "content-digest").empty()) return;
+  const auto chosen = choose_digest(want, prepared.repr_digest, prepared.sha512_digest, {});
+  if (!chosen.empty()) fields_.push_back({"content-digest", chosen, true});
 }
 
 // What is asked for is there, and the request's conditions or ranges keep it from being sent.

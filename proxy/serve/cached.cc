@@ -64,6 +64,7 @@ void Handler::want(Asked& asked, resolver::Wanted wanted) {
   asked.subject = fill::subject_of(asked.wanted.digest, asked.name);
   asked.was_stored = asked.settled = false;
   asked.barred = place_wanted(*asked.place, asked.wanted);
+  if (asked.loops) asked.barred = "the request has been here before";
 }
 
 io::Task<void> Handler::serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked) {

@@ -1,6 +1,7 @@
 #include "proxy/serve/handler.h"
 
 #include "proxy/config/routing.h"
+#include "proxy/serve/escaped_variables.h"
 #include "proxy/serve/forwarding.h"
 #include "proxy/serve/question.h"
 #include "proxy/serve/request_variables.h"
@@ -80,13 +81,11 @@ void Handler::on_request(http::Stream& stream) noexcept {
     set_name(stream, place, *path);
     if (may && serve_hit(stream, place)) return;  // answered before we return
   }
-  if ((place.pass || place.repository) && is_loop(request, place.loop_element)) {
-    const http::Field status{"proxy-status", "entrepot; error=proxy_loop_detected", false};
-    return refuse(stream, &place, 508, "loop", "the request has been here before, or passed too many edges",
-                  {status});
-  }
+  const bool loops = (place.pass || place.repository) && is_loop(request, place.loop_element);
+  if (loops && !shared) return refuse_loop(stream, place);
   auto asked = std::make_unique<Asked>();
   asked->place = &place;
+  asked->loops = loops;
   asked->site = site_;
   asked->at = tools_.loop.wall_seconds();
   if (place.cache) asked->purges = place.cache->purges();
@@ -208,7 +207,10 @@ void Handler::on_close(http::Stream& stream, bool) noexcept {
     std::string line;
     for (const auto& log : place->logs) {
       line.clear();
-      log.format->format.expand(variables, line);
+      const auto escape = log.format->escape_json   ? EscapedVariables::Escape::kJson
+                          : log.format->escape_none ? EscapedVariables::Escape::kNone
+                                                    : EscapedVariables::Escape::kDefault;
+      log.format->format.expand(EscapedVariables(variables, escape), line);
       line.push_back('\n');
       log.file->append(line);
     }

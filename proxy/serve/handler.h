@@ -115,6 +115,7 @@ class Handler final : public http::RequestHandler {
     std::vector<const config::Repository*> siblings;  // of a virtual repository, who else might have it
     std::string subject;                              // see fill::Standing
     bool is_loan = false;                             // asked of another repository than the client's
+    bool loops = false;       // nobody may be asked: see is_loop
     bool was_part = false;    // a part of it was stored when this request came
     bool was_stored = false;  // something stale was stored when this request came
     // Of a plain location:
@@ -184,6 +185,7 @@ class Handler final : public http::RequestHandler {
   void serve_options(http::Stream& stream, const Place& place);
   bool read_host(const http::Request& request);
   void refuse_host(http::Stream& stream, const Place& place);
+  void refuse_loop(http::Stream& stream, const Place& place);
   bool is_misdirected(const http::Stream& stream, const Place& place) const;
 
   bool serve_hit(http::Stream& stream, const Place& place);
@@ -324,6 +326,7 @@ class Handler final : public http::RequestHandler {
 
   // answer.cc
   void answer(http::Stream& stream, const Place& place, const Content& content);
+  void tell_digests(http::Stream& stream, const PreparedResponse& prepared, bool whole);
   void refuse_content(http::Stream& stream, const Place& place, const Content& content, int status);
   std::string_view cache_status_of(http::Stream& stream, const Content& content);
   std::unique_ptr<http::Body> make_body(const Content& content, ByteRange part, bool whole,

@@ -76,6 +76,12 @@ void Handler::refuse_host(http::Stream& stream, const Place& place) {
   refuse_input(stream, place, 400, "malformed", "host, or :authority, names no host", kAuthorityRule);
 }
 
+// Only what would be asked of an upstream: what is stored goes nowhere.
+void Handler::refuse_loop(http::Stream& stream, const Place& place) {
+  const http::Field status{"proxy-status", "entrepot; error=proxy_loop_detected", false};
+  refuse(stream, &place, 508, "loop", "the request has been here before, or passed too many edges", {status});
+}
+
 // Came this through a connection whose certificate is another server's, and does not cover the host that is
 // asked for (RFC 9110 15.5.20)? Clients put requests for several names onto one connection where its certificate
 // covers them all. Whoever named nobody in its handshake has not looked at the certificate's name, or is at an

@@ -221,6 +221,7 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
 void Handler::refuse_upstream(http::Stream& stream, const Place* place, Error error,
                               const std::string& trouble, std::string_view rule,
                               std::chrono::seconds retry_after) {
+  if (place && is_loop(stream.request(), place->loop_element)) return refuse_loop(stream, *place);
   std::string line(asked_path(stream.request().target));
   line.append(": upstream: ").append(trouble);
   if (!rule.empty()) line.append(" (").append(rule).append(")");

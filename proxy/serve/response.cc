@@ -43,6 +43,8 @@ std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredR
     p.repr_digest = "sha-256=:" + known->base64() + ":";
     p.fields.push_back({"repr-digest", p.repr_digest, true});
   }
+  if (success && promised && promised->algorithm == DigestAlgorithm::kSha512 && !has_repr_digest)
+    p.sha512_digest = "sha-512=:" + promised->base64() + ":";
   if (success && length_bytes != cache::kUnknownLength) p.fields.push_back({"accept-ranges", "bytes", false});
   if (length_bytes != cache::kUnknownLength) p.length_text = std::to_string(length_bytes);
   if (from_upstream && !p.has_date) {  // RFC 9110 6.6.1: the time at which it came

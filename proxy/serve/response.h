@@ -19,7 +19,8 @@ struct PreparedResponse {
   std::string etag;  // the upstream's, else made from the digest where that is known
   std::string last_modified;
   std::string length_text;
-  std::string repr_digest;
+  std::string repr_digest;    // ours, "sha-256=:...:"; empty: not known, or the upstream tells its own
+  std::string sha512_digest;  // likewise
   std::string detail;     // class and source of the digest: of Cache-Status; empty: outside of repositories
   std::string hit_field;  // the whole of it where this is a hit
   std::string date;       // where the upstream sent none

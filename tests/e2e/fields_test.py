@@ -1,4 +1,6 @@
 """The fields that every answer tells about its way: Cache-Status, Proxy-Status, Via, Date, Age."""
+import base64
+import hashlib
 import json
 import socket
 
@@ -71,6 +73,20 @@ def test_what_comes_without_a_date_goes_on_with_the_time_at_which_it_came(make_e
     assert first.fields["date"].endswith(" GMT")
     origin.add("/b", size=10, fields={"Date": DATE, "Cache-Control": "no-store"})
     assert edge.fetch("/b").fields["date"] == DATE
+
+
+def test_the_digest_that_is_wanted_is_told(edge, origin):
+    thing = origin.add("/a", size=1000)
+    edge.fetch("/a")
+    edge.wait_idle()
+    digest = f"sha-256=:{base64.b64encode(hashlib.sha256(thing.data).digest()).decode()}:"
+    both = {"Want-Repr-Digest": "sha-256=3, unixsum=10", "Want-Content-Digest": "sha-256=1"}
+    told = edge.fetch("/a", fields=both).fields
+    assert (told["repr-digest"], told["content-digest"]) == (digest, digest)
+    part = edge.fetch("/a", fields={**both, "Range": "bytes=0-9"}).fields
+    assert part["repr-digest"] == digest and "content-digest" not in part
+    assert "repr-digest" not in edge.fetch("/a", fields={"Want-Repr-Digest": "sha-256=0"}).fields
+    assert edge.fetch("/a", fields={"Want-Repr-Digest": "?"}).fields["repr-digest"] == digest
 
 
 def test_content_digest_is_of_the_whole_and_not_told_of_a_part(edge, origin):

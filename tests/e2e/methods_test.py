@@ -78,7 +78,6 @@ def test_a_connection_that_does_not_cover_a_server_is_told_so(make_edge, origin,
         answer = edge.fetch("/a", version=version, fields={"Host": "other.test"})
         assert answer.status == 421 and json.loads(answer.body)["error"] == "misdirected"
         assert edge.fetch("/a", version=version, fields={"Host": "127.0.0.1"}).body == b"other"  # the certificate has it
-        assert edge.fetch("/a", version=version, fields={"Host": "nobody.test"}).status == 200  # the same server
 
 
 def test_early_data_that_is_not_safe_is_too_early(make_edge, origin):
@@ -88,7 +87,7 @@ def test_early_data_that_is_not_safe_is_too_early(make_edge, origin):
 
 
 def test_early_data_is_passed_on_and_so_is_what_the_upstream_says_of_it(make_edge, origin):
-    edge = make_edge(f"proxy_cache off; location / {{ proxy_pass {origin.url}; }}").start()
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache off; }}").start()
     thing = origin.add("/a", size=10)
     thing.tamper = lambda answer, request, n: setattr(answer, "status", 425)
     assert edge.fetch("/a", fields={"Early-Data": "1"}).status == 425
@@ -111,4 +110,5 @@ def test_too_many_edges_are_a_loop_too(edge, origin):
     assert edge.fetch("/a", fields={"CDN-Loop": 'entrepot; id="1"', "Via": "1.1 front"}).body == thing.data
     assert re.fullmatch(r'entrepot; id="1", entrepot; id="[0-9a-f]{16}"', origin.requests[0].fields["cdn-loop"])
     assert origin.requests[0].fields["via"] == "1.1 front, 2.0 entrepot"
+    edge.wait_idle()
     assert edge.fetch("/a", fields={"CDN-Loop": hops}).body == thing.data  # a hit goes nowhere
