@@ -62,7 +62,7 @@ void Handler::want(Asked& asked, resolver::Wanted wanted) {
   asked.hash = cache::name_hash(asked.name.space, asked.name.text);
   asked.wanted = std::move(wanted);
   asked.subject = fill::subject_of(asked.wanted.digest, asked.name);
-  asked.was_stored = asked.settled = false;
+  asked.was_stored = asked.was_part = asked.settled = false;
   asked.barred = place_wanted(*asked.place, asked.wanted);
   if (asked.loops) asked.barred = "the request has been here before";
 }
