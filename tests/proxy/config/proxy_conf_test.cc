@@ -39,7 +39,7 @@ TEST_F(ProxyConf, WhatClientsSend) {
 }
 
 TEST_F(ProxyConf, WhatGoesUpstream) {
-  const Shared& shared = good_server(R"(
+  const Shared shared = good_server(R"(
       proxy_method post; proxy_set_body "a=$arg_a"; proxy_pass_request_headers off; proxy_pass_request_body off;
       proxy_send_timeout 3s; proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_504
       http_403 http_404 http_429 non_idempotent; proxy_next_upstream_tries 2; proxy_next_upstream_timeout 4s;
@@ -63,7 +63,7 @@ TEST_F(ProxyConf, WhatGoesUpstream) {
 }
 
 TEST_F(ProxyConf, WhatIsStored) {
-  const Shared& shared = good_server(R"(
+  const Shared shared = good_server(R"(
       proxy_cache_bypass $cookie_nocache $arg_nocache; proxy_no_cache $http_pragma; proxy_cache_methods GET HEAD POST;
       proxy_cache_min_uses 3; proxy_cache_revalidate off; proxy_cache_background_update on;
       proxy_cache_use_stale error updating http_503; proxy_cache_convert_head off;
@@ -81,7 +81,7 @@ TEST_F(ProxyConf, WhatIsStored) {
   EXPECT_TRUE(shared.surrogate_control);
   EXPECT_EQ(shared.heuristic.percent, 10u);
   EXPECT_EQ(shared.heuristic.max, 1h);
-  const Shared& plain = good_server("cache_control_targets off; heuristic_freshness off;")->shared;
+  const Shared plain = good_server("cache_control_targets off; heuristic_freshness off;")->shared;
   EXPECT_THAT(plain.cache_control_targets, IsEmpty());
   EXPECT_EQ(plain.heuristic.percent, 0u);
   EXPECT_THAT(good_server("")->shared.cache_control_targets, ElementsAre("cdn-cache-control"));
@@ -112,7 +112,7 @@ TEST_F(ProxyConf, Upstreams) {
 }
 
 TEST_F(ProxyConf, ErrorPages) {
-  const Shared& shared = good_server(
+  const Shared shared = good_server(
       "error_page 404 /404.html; error_page 500 502 503 504 /50x.html; error_page 404 =200 /empty.gif; "
       "error_page 404 = /404.php; error_page 403 http://example.com/forbidden.html; "
       "error_page 404 =301 http://example.com/notfound.html; error_page 404 = @fallback; recursive_error_pages on;")
