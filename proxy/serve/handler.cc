@@ -53,13 +53,14 @@ void Handler::on_request(http::Stream& stream) noexcept {
   if (is_misdirected(stream, place))
     return refuse(stream, &place, 421, "misdirected",
                   "this connection's certificate does not cover the host that is asked for");
-  if (request.method == http::Method::kOther && serve_method(stream, place)) return;
+  const bool reads = request.method == http::Method::kGet || request.method == http::Method::kHead;
+  if (!reads && serve_method(stream, place)) return;
   if (!path)
     return refuse_input(stream, place, 400, "malformed", "the request target is not a path that can be resolved",
                         kPathRule);
 
   if (place.return_) return serve_return(stream, place, *path);
-  if (request.method != http::Method::kGet && request.method != http::Method::kHead) {
+  if (!reads) {
     const http::Field allow{"allow", allowed_methods(place), false};
     return refuse(stream, &place, 405, "method", "only GET and HEAD are served here", {allow});
   }

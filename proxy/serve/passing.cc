@@ -204,7 +204,8 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
     resolver::StoredResponse nothing;  // is stored
     nothing.status = 0;
     const std::string detail = detail_of(asked.wanted, nothing);
-    const bool by_method = stream.request().method == http::Method::kOther;
+    const auto method = stream.request().method;
+    const bool by_method = method != http::Method::kGet && method != http::Method::kHead;
     const CacheStatusMembers members{by_method ? "method" : "", head.status, false, {}};
     fields_.push_back({"cache-status", stream.keep(cache_status_text(status, detail, members)), false});
   }
