@@ -130,7 +130,8 @@ TEST_F(ProxyConf, ErrorPages) {
 TEST_F(ProxyConf, RedirectsAreSpeltOut) {
   const auto of = [this](const std::string& location) {
     std::string out;
-    for (const auto& it : good_server(location)->locations.at(0).shared.proxy_redirects) {
+    const auto server = good_server(location);
+    for (const auto& it : server->locations.at(0).shared.proxy_redirects) {
       out += (it.pattern ? "~" : "") + spelled(it.from) + "->" + it.to.source() + " ";
     }
     return out;
