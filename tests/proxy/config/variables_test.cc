@@ -88,7 +88,7 @@ TEST(Variables, BracesEndAName) {
 
 TEST(Variables, WhatIsNoneIsRefused) {
   EXPECT_EQ(expanded("$hostname2"), "error: unknown \"hostname2\" variable");
-  EXPECT_EQ(expanded("$1"), "error: unknown \"1\" variable");
+  EXPECT_EQ(expanded("$0"), "error: unknown \"0\" variable");  // but $1 to $9 are groups of an expression
   EXPECT_EQ(expanded("$http_"), "error: unknown \"http_\" variable");
   EXPECT_EQ(expanded("100$"), "error: invalid variable name");
   EXPECT_EQ(expanded("$ host"), "error: invalid variable name");
