@@ -100,6 +100,9 @@ upstream::UpstreamRequest make_request(const Origin& origin, const config::Upstr
   }
   request.fields = origin.fields;
   request.fields.insert(request.fields.end(), extra.begin(), extra.end());
+  request.upload = origin.upload;
+  request.on_interim = origin.on_interim;
+  request.send_timeout = origin.conf->proxy_send_timeout;
   request.connect_timeout = origin.conf->proxy_connect_timeout;
   request.read_timeout = origin.conf->proxy_read_timeout;
   request.tls_verify = origin.conf->proxy_ssl_verify;

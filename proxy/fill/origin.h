@@ -2,6 +2,7 @@
 // byte goes upstream.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,6 +26,8 @@ struct Origin {
   std::string url;  // absolute: asked instead of the server's path, where it is not empty
   std::vector<std::pair<std::string, std::string>>
       fields;  // from the allow-list and proxy_set_header; Host among them
+  std::shared_ptr<upstream::Upload> upload;                       // the content; null: none
+  std::function<void(const upstream::UpstreamHead&)> on_interim;  // of a response that passes
 };
 
 // The servers of an upstream group in the order in which to try them: those in turn, then the backups. `turn`

@@ -182,6 +182,10 @@ void Http2Session::sweep(io::Clock::time_point now) {
   const bool connection_blocked = nghttp2_session_get_remote_window_size(session_) <= 0;
   for (SessionStream* s = first_; s; s = s->next) {
     if (s->content() && !s->request_ended) s->content()->sweep(now);
+    // RFC 9113 8.1: the rest of the request's content is not needed. Not at once: curl 7.88 takes the reset of a
+    // stream on which it still sends for a failure, and looks at no answer. The window bounds what comes.
+    if (s->response_ended && !s->request_ended && std::exchange(s->lingered, true))
+      reset_with(*s, NGHTTP2_NO_ERROR);
     const bool owed = s->responded() && !s->response_ended && !s->waiting && !s->bodiless();
     const bool blocked =
         owed && (connection_blocked || nghttp2_session_get_stream_remote_window_size(session_, s->id) <= 0);
@@ -374,10 +378,7 @@ void Http2Session::on_frame_sent(const nghttp2_frame& frame) {
   if (!stream) return;
   if (frame.hd.type == NGHTTP2_HEADERS) stream->count_head_sent(frame.hd.length + kFrameHeadBytes);
   if (!(frame.hd.flags & NGHTTP2_FLAG_END_STREAM)) return;
-  stream->response_ended = true;
-  // RFC 9113 8.1: the rest of the request's content is not needed.
-  if (!stream->request_ended)
-    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+  stream->response_ended = true;  // sweep() stops a client that goes on sending
 }
 
 void Http2Session::on_stream_closed(SessionStream& stream) {

@@ -214,7 +214,7 @@ void SessionStream::clear() {
   request_id_.clear();
   status_ = 0;
   keeps_sent_fields_ = responded_ = too_large_ = announced_ = bodiless_ = waiting = request_ended = response_ended =
-      expects_continue = false;
+      expects_continue = lingered = false;
   id = 0;
   previous = next = nullptr;
   site = nullptr;

@@ -86,6 +86,7 @@ class SessionStream final : public Stream {
   bool request_ended = false;
   bool expects_continue = false;  // and was not told to go on
   bool response_ended = false;
+  bool lingered = false;  // has been seen since, still sending
   Pace pace;
   SessionStream* previous = nullptr;
   SessionStream* next = nullptr;

@@ -60,7 +60,9 @@ void Handler::on_request(http::Stream& stream) noexcept {
                         kPathRule);
 
   if (place.return_) return serve_return(stream, place, *path);
-  if (!reads) {
+  // A plain location passes every method on; what is stored, and files, are only read.
+  const bool passes = place.pass && !place.repository;
+  if (!reads && (!passes || request.method == http::Method::kConnect)) {
     const http::Field allow{"allow", allowed_methods(place), false};
     return refuse(stream, &place, 405, "method", "only GET and HEAD are served here", {allow});
   }
@@ -75,7 +77,11 @@ void Handler::on_request(http::Stream& stream) noexcept {
   // otherwise.
   const bool between_them = place.repository && place.pass && place.authorize == config::Authorize::kNobody &&
                             request.has("authorization");
-  const bool shared = place.cache && !between_them;  // of a plain location what is stored tells whose it is
+  // The answer to a GET with content may depend on it, and where the conf asks by another method it is none to a
+  // GET: such a one neither is stored, nor is had from the store.
+  const bool is_changed = !place.conf->proxy_method.empty() || place.conf->proxy_set_body;
+  const bool alone = passes && (!reads || stream.content() || is_changed);
+  const bool shared = place.cache && !between_them && !alone;  // of a plain location what is stored tells whose it is
   const bool may = place.authorize != config::Authorize::kUpstream || stream.came_by_link ||
                    rights_.has(right_of(stream, place, *path), tools_.loop.wall_seconds());
   if (shared) {

@@ -317,6 +317,8 @@ class Handler final : public http::RequestHandler {
   static void tell_way(const http::Stream& stream, const Place& place, bool knows_client,
                        resolver::Fields& fields);
   fill::Origin origin_of(const http::Stream& stream, const Asked& asked, bool for_cache) const;
+  void add_content(http::Stream& stream, const Asked& asked, std::string_view method, fill::Origin& origin) const;
+  bool refuse_content(http::Stream& stream, const Place& place);
   void refuse_upstream(http::Stream& stream, const Place* place, Error error, const std::string& trouble,
                        std::string_view rule = {}, std::chrono::seconds retry_after = {});
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "proxy/http/request_content.h"
+
 namespace entrepot::serve {
 
 PassBody::~PassBody() = default;
@@ -20,6 +22,10 @@ io::Task<void> PassBody::pump() {
   while (true) {
     Result<upstream::Bytes> piece = co_await exchange_.read();
     if (!piece || piece->empty()) {
+      if (piece) {
+        for (const auto& [name, value] : exchange_.trailers())
+          if (http::may_be_trailer(name)) trailers_.push_back({name, value, true});
+      }
       state_ = piece ? State::kEnd : State::kError;
       stream_->body_ready();
       co_return;

@@ -18,6 +18,7 @@ class PassBody final : public http::Body {
   void attach(http::Stream& stream) override;
   Piece peek(size_t max) override;
   void consume(size_t n) override;
+  std::span<const http::Field> trailers() override { return trailers_; }
 
  private:
   io::Task<void> pump();
@@ -26,6 +27,7 @@ class PassBody final : public http::Body {
   upstream::Exchange exchange_;
   upstream::Bytes piece_;
   size_t given_ = 0;
+  std::vector<http::Field> trailers_;
   State state_ = State::kWait;
   io::Signal taken_;
   io::Task<void> pump_;

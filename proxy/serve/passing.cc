@@ -5,6 +5,7 @@
 #include "proxy/serve/forwarding.h"
 #include "proxy/serve/handler.h"
 #include "proxy/serve/pass_body.h"
+#include "proxy/serve/pass_upload.h"
 #include "proxy/serve/proxy_status.h"
 #include "proxy/serve/question.h"
 #include "proxy/serve/request_variables.h"
@@ -21,6 +22,55 @@ constexpr std::string_view kForPassing[] = {
     "accept",   "accept-encoding",   "accept-language", "authorization", "cache-control",       "cookie",
     "if-match", "if-modified-since", "if-none-match",   "if-range",      "if-unmodified-since", "pragma",
     "range",    "referer",           "user-agent",      "priority"};
+
+// Of one connection, or made anew for the next (RFC 9110 7.6.1). What passes through a plain location is not
+// stored: all else of it goes on.
+bool is_of_the_connection(std::string_view name) {
+  static constexpr std::string_view kNames[] = {
+      "connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "proxy-authenticate",
+      "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+// Of the request's way, of which we tell ourselves: tell_way.
+bool is_of_the_way(std::string_view name, const config::Shared& conf) {
+  if (name == "via" || name == "cdn-loop") return true;
+  return conf.forwarded != config::Forwarded::kOff && (name == "forwarded" || name == "x-forwarded-for" ||
+                                                       name == "x-forwarded-proto" || name == "x-forwarded-host");
+}
+
+bool is_framing(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"connection", "content-length", "expect", "te", "trailer",
+                                                "transfer-encoding", "upgrade"};
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [name](std::string_view own) { return resolver::equals_ignoring_case(own, name); });
+}
+
+bool lists(const http::Request& request, std::string_view field, std::string_view option) {
+  for (const auto& line : request.fields) {
+    if (line.name != field) continue;
+    std::string_view list = line.value;
+    while (!list.empty()) {
+      const size_t comma = std::min(list.find(','), list.size());
+      std::string_view element = list.substr(0, comma);
+      while (element.starts_with(' ') || element.starts_with('\t')) element.remove_prefix(1);
+      while (element.ends_with(' ') || element.ends_with('\t')) element.remove_suffix(1);
+      if (resolver::equals_ignoring_case(element, option)) return true;
+      list.remove_prefix(std::min(comma + 1, list.size()));
+    }
+  }
+  return false;
+}
+
+// May it be sent again, though nobody knows whether it was heard?
+bool is_idempotent(std::string_view method) {
+  return method != "POST" && method != "LOCK" && method != "PATCH";
+}
+
+uint32_t failing_of(Error error) {
+  if (error == Error::kTimeout) return config::kFailingTimeout;
+  return error == Error::kProtocol ? config::kFailingInvalidHeader : config::kFailingError;
+}
 
 // What a fill says itself, once: a second field of the name would ask for something else.
 bool is_the_fills(std::string_view name) {
@@ -77,7 +127,7 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
       continue;  // what this client sent is not for that upstream
     std::string value;
     header.value.expand(variables, value);
-    if (!value.empty() && !resolver::equals_ignoring_case(header.name, "connection"))
+    if (!value.empty() && !is_framing(header.name))
       origin.fields.emplace_back(header.name, std::move(value));
   }
   const auto authorize = place.authorize;
@@ -85,11 +135,15 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   const bool alike = place.repository && for_cache;
   const std::span<const std::string_view> allowed =
       for_cache ? std::span<const std::string_view>(kForStoring) : kForPassing;
+  const bool passes = !place.repository && !for_cache;
   for (const auto& field : request.fields) {
+    if (passes && !place.conf->proxy_pass_request_headers) break;
     // What responses are known to vary by is told, so that the right one comes.
     const bool counts = for_cache && fill::can_be_told(field.name) && std::find(asked.variants.names.begin(), asked.variants.names.end(),
                                                field.name) != asked.variants.names.end();
-    const bool is_allowed = std::find(allowed.begin(), allowed.end(), field.name) != allowed.end();
+    const bool is_allowed = passes ? !is_of_the_connection(field.name) && !is_of_the_way(field.name, *place.conf) &&
+                                       !lists(request, "connection", field.name)
+                                   : std::find(allowed.begin(), allowed.end(), field.name) != allowed.end();
     if ((!is_allowed && !counts) || is_set(field.name)) continue;
     if (alike || !at_home) continue;
     const bool is_right = field.name == "authorization" || field.name == "cookie";
@@ -139,25 +193,90 @@ void Handler::tell_way(const http::Stream& stream, const Place& place, bool know
   tell("X-Forwarded-Host", "", std::string(request.authority));
 }
 
-// The upstream's own answer to this request; its head is there.
+// What a plain location sends besides the head.
+void Handler::add_content(http::Stream& stream, const Asked& asked, std::string_view method,
+                          fill::Origin& origin) const {
+  const config::Shared& conf = *asked.place->conf;
+  const http::Request& request = stream.request();
+  const auto& content = stream.content();
+  if (conf.proxy_set_body) {
+    std::string text;
+    conf.proxy_set_body->expand(RequestVariables(stream, *asked.place, asked.path), text);
+    if (method != "HEAD") origin.upload = std::make_shared<TextUpload>(std::move(text));
+  } else if (content && method != "HEAD" && conf.proxy_pass_request_body && content->length() != 0) {
+    content->limit(conf.client_max_body_size_bytes, conf.client_body_timeout);
+    const bool chunked = content->length() == http::RequestContent::kNoLength || request.has("trailer");
+    if (chunked && request.has("trailer")) origin.fields.emplace_back("Trailer", request.field("trailer"));
+    origin.upload = std::make_shared<ClientUpload>(content, chunked);
+  }
+  // RFC 9110 8.6: a method that has content says so where there is none.
+  const bool says_length = content || method == "POST" || method == "PUT" || method == "PATCH";
+  if (!origin.upload && says_length && method != "HEAD") origin.fields.emplace_back("Content-Length", "0");
+  if (lists(request, "te", "trailers")) {
+    origin.fields.emplace_back("TE", "trailers");
+    origin.fields.emplace_back("Connection", "TE");
+  }
+  origin.on_interim = [&stream](const upstream::UpstreamHead& head) {
+    const auto kept = resolver::end_to_end_fields(head.fields);
+    std::vector<http::Field> fields;
+    for (const auto& [name, value] : kept) fields.push_back({name, value, true});
+    stream.send_interim(head.status, fields);
+  };
+}
+
+// True: the client's content is at fault, and the answer says so, where somebody waits for one.
+bool Handler::refuse_content(http::Stream& stream, const Place& place) {
+  using Problem = http::RequestContent::Problem;
+  const auto& content = stream.content();
+  if (!content) return false;
+  const uint64_t most = place.conf->client_max_body_size_bytes;
+  const bool told = most > 0 && content->length() != http::RequestContent::kNoLength && content->length() > most;
+  const Problem problem = told ? Problem::kTooLarge : content->problem();
+  if (problem == Problem::kTooLarge)
+    refuse(stream, &place, 413, "too-large", "the content is larger than client_max_body_size allows");
+  if (problem == Problem::kTimeout)
+    refuse(stream, &place, 408, "timeout", "the content came too slowly");
+  if (problem == Problem::kMalformed)
+    refuse(stream, &place, 400, "malformed", "the content's framing is malformed");
+  return problem != Problem::kNone;
+}
+
+// The upstream's own answer to this request; its head is there. Another server is asked only while nothing of
+// the content has gone, and, unless the method may be repeated, nothing at all.
 io::Task<Handler::Passing> Handler::open_pass(http::Stream& stream, const Asked& asked) {
-  const fill::Origin origin = origin_of(stream, asked, false);
+  const config::Shared& conf = *asked.place->conf;
+  fill::Origin origin = origin_of(stream, asked, false);
+  std::string method(stream.request().method_text);
+  if (!asked.place->repository) {
+    if (!conf.proxy_method.empty()) method = conf.proxy_method;
+    add_content(stream, asked, method, origin);
+  }
   const auto servers =
       tools_.asking.servers(origin, tools_.counters.passed.load(std::memory_order_relaxed));
-  const bool head_only = stream.request().method == http::Method::kHead;
+  const uint32_t next = conf.proxy_next_upstream;
+  const bool may_repeat = is_idempotent(method) || (next & config::kFailingNonIdempotent);
+  const size_t most = conf.proxy_next_upstream_tries > 0 ? conf.proxy_next_upstream_tries : servers.size();
+  const auto began = io::Clock::now();
   Passing passing;
   stream.upstream_asked = io::Clock::now();
-  for (const auto* server : servers) {
+  for (size_t i = 0; i < servers.size(); ++i) {
     fill::ExtraFields none;
-    upstream::Exchange exchange = co_await tools_.asking.ask(origin, *server, head_only ? "HEAD" : "GET",
-                                                             std::move(none), kPassBufferBytes);
+    upstream::Exchange exchange =
+        co_await tools_.asking.ask(origin, *servers[i], method, std::move(none), kPassBufferBytes);
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
+    const bool unsent = !head && (head.error() == Error::kConnect || head.error() == Error::kTls);
+    const uint32_t failing = head ? fill::failing_of_status((*head)->status) : failing_of(head.error());
+    passing.exchange.reset();
     if (head) {
       passing.exchange = std::move(exchange);
-      break;
+    } else {
+      passing.error = head.error();
+      passing.trouble = exchange.detail();
     }
-    passing.error = head.error();
-    passing.trouble = exchange.detail();
+    const auto limit = conf.proxy_next_upstream_timeout;
+    const bool over = i + 1 >= most || (limit.count() > 0 && io::Clock::now() - began >= limit);
+    if (over || i + 1 == servers.size() || !(failing & next) || !(may_repeat || unsent)) break;
+    if (origin.upload && !origin.upload->rewind()) break;
   }
   co_return passing;
 }
@@ -170,8 +289,10 @@ void Handler::answer_passing(http::Stream& stream, const Asked& asked, Passing p
 io::Task<void> Handler::serve_pass(http::Stream& stream, std::unique_ptr<Asked> asked, CacheStatus status) {
   tools_.counters.passed.fetch_add(1, std::memory_order_relaxed);
   stream.cache_status = nginx_word(status);
+  if (!asked->place->repository && refuse_content(stream, *asked->place)) co_return;
   Passing passing = co_await open_pass(stream, *asked);
   if (passing.exchange) co_return relay(stream, *asked, std::move(*passing.exchange), status);
+  if (refuse_content(stream, *asked->place)) co_return;
   refuse_upstream(stream, asked->place, passing.error, passing.trouble);
 }
 
@@ -200,6 +321,8 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
   }
   // RFC 9110 6.6.1: what goes on without a Date gets the time at which it came.
   if (head.field("date").empty()) fields_.push_back({"date", date_text(stream), true});
+  if (const auto trailer = head.field("trailer"); !trailer.empty() && length == http::ResponseHead::kNoLength)
+    fields_.push_back({"trailer", stream.keep(trailer), true});
   if (status != CacheStatus::kNone) {
     resolver::StoredResponse nothing;  // is stored
     nothing.status = 0;

@@ -28,7 +28,9 @@ std::string public_url_of(const config::Server& server, const config::Location& 
 
 }  // namespace
 
-std::string_view allowed_methods(const Place&) noexcept { return "GET, HEAD, OPTIONS"; }
+std::string_view allowed_methods(const Place& place) noexcept {
+  return place.pass && !place.repository ? "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH" : "GET, HEAD, OPTIONS";
+}
 
 std::string upstream_base(const Place& place) {
   if (!place.pass) return "http://local.invalid";  // a directory: its documents name files by their paths

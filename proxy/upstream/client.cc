@@ -71,6 +71,8 @@ const UpstreamHead& Exchange::received_head() const noexcept { return transfer_-
 
 io::Task<Result<Bytes>> Exchange::read() { return Transfer::read(transfer_); }
 
+const FieldLines& Exchange::trailers() const noexcept { return transfer_->trailers(); }
+
 std::string Exchange::detail() const { return transfer_->detail(); }
 
 std::string Exchange::address() const { return transfer_->address(); }

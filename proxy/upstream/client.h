@@ -19,6 +19,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -34,14 +35,40 @@ namespace entrepot::upstream {
 
 using Bytes = std::vector<std::byte>;
 
+struct UpstreamHead;
+using FieldLines = std::vector<std::pair<std::string, std::string>>;  // names in lower case
+
+// The content of a request, taken as the upstream has room for it. Loop thread only.
+class Upload {
+ public:
+  virtual ~Upload() = default;
+  static constexpr uint64_t kNoLength = UINT64_MAX;  // it goes in chunks, with its trailers
+  enum class State : uint8_t { kBytes, kWait, kEnd, kError };
+  struct Taken {
+    State state;
+    size_t bytes = 0;
+  };
+  virtual uint64_t length() const = 0;
+  // Moves bytes into `room`. After kWait `news` is called once there is something else to say; never inside
+  // take().
+  virtual Taken take(std::span<std::byte> room) = 0;
+  virtual void when_news(std::function<void()> news) = 0;
+  virtual FieldLines trailers() const { return {}; }  // after kEnd
+  // Back to the first byte, for another server. False: bytes have gone.
+  virtual bool rewind() = 0;
+};
+
 struct UpstreamRequest {
-  std::string method = "GET";  // GET or HEAD
+  std::string method = "GET";  // any token but CONNECT
   std::string url;  // http or https, absolute, percent-encoded as it is to be sent (sent byte for byte)
   // Fields to send, in order, and no others (no User-Agent, Accept, Expect of libcurl's own). Host is among
   // them where it differs from the URL's.
   std::vector<std::pair<std::string, std::string>> fields;
   std::chrono::milliseconds connect_timeout{
       60'000};  // to a connection that takes the request: name, TCP, TLS, waiting for a free one
+  std::shared_ptr<Upload> upload;                  // null: no content. Not with HEAD
+  std::chrono::milliseconds send_timeout{60'000};  // between two parts of the content that are taken
+  std::function<void(const UpstreamHead&)> on_interim;  // 1xx but 100, while head() is awaited
   std::chrono::milliseconds read_timeout{60'000};  // between two arrivals; also to the first byte of the head
   bool tls_verify = true;
   std::string tls_trusted_certificate;      // PEM file; empty: the system's
@@ -79,7 +106,7 @@ class Exchange {
   Exchange& operator=(Exchange&&) noexcept;
   ~Exchange();
 
-  // The final response's head (1xx are skipped). The pointer lives as long as the Exchange, wherever that is
+  // The final response's head (1xx go to on_interim). The pointer lives as long as the Exchange, wherever that is
   // moved.
   io::Task<Result<const UpstreamHead*>> head();
   // The same again, without waiting. REQUIRES: head() gave it.
@@ -89,6 +116,9 @@ class Exchange {
   // marks the end). Bytes that came before a failure are given first. The end and a failure are answered
   // again to whoever asks again.
   io::Task<Result<Bytes>> read();
+
+  // What followed a chunked body. REQUIRES: read() gave the end.
+  const FieldLines& trailers() const noexcept;
 
   // What went wrong, for the log and the body of a 502: "connect to 127.0.0.1:81: Connection refused". Empty:
   // nothing did.

@@ -88,6 +88,7 @@ HeadParser::State HeadParser::finish() {
   if (head_.status == 101) return bad("a protocol switch that nobody asked for");
   if (head_.status >= 200) return check_framing();
   if (++interim_ > kMaxInterim) return bad("too many interim responses");
+  if (head_.status != 100) interim_heads_.push_back(std::move(head_));
   head_ = {};
   bytes_ = 0;
   return State::kMore;

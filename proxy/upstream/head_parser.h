@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "proxy/upstream/client.h"
 
@@ -25,6 +27,9 @@ class HeadParser {
   State add_line(std::string_view line);
 
   const UpstreamHead& head() const noexcept { return head_; }
+  // Those that came since the last call, but 100.
+  std::vector<UpstreamHead> take_interim() noexcept { return std::exchange(interim_heads_, {}); }
+  bool has_interim() const noexcept { return !interim_heads_.empty(); }
   std::optional<uint64_t> content_length() const noexcept { return content_length_; }
   bool chunked() const noexcept { return chunked_; }
   // Why it is kBad, after "the response has ".
@@ -43,6 +48,7 @@ class HeadParser {
   std::string problem_;
   size_t bytes_ = 0;
   size_t interim_ = 0;
+  std::vector<UpstreamHead> interim_heads_;
 };
 
 bool is_token(std::string_view text) noexcept;        // RFC 9110 section 5.6.2

@@ -79,7 +79,8 @@ void Transfer::start() {
 
 bool Transfer::well_formed() {
   auto target = parse_target(request_.url);
-  if (!target || (request_.method != "GET" && request_.method != "HEAD")) return false;
+  if (!target || !is_token(request_.method) || request_.method == "CONNECT") return false;
+  if (request_.upload && request_.method == "HEAD") return false;
   if (!request_.tls_name.empty() && !is_host(request_.tls_name)) return false;
   target_ = std::move(*target);
   return std::all_of(request_.fields.begin(), request_.fields.end(),
@@ -98,6 +99,7 @@ void Transfer::connect(std::vector<std::string> addresses) {
   easy_ = curl_easy_init();
   if (!easy_) return fail(Error::kConnect, "no memory for a transfer");
   set_options();
+  set_content();
   set_fields();
   set_place(addresses);
   set_tls();
@@ -144,6 +146,7 @@ void Transfer::set_fields() {
   // The URL's own authority, because libcurl is given another one where tls_name differs.
   if (!host) add("Host: " + target_.authority);
   if (!accept) add("Accept:");
+  add("Expect:");
   curl_easy_setopt(easy_, CURLOPT_HTTPHEADER, fields_);
 }
 
@@ -208,7 +211,8 @@ int Transfer::on_connected(void* self_pointer, char* remote_ip, char*, int remot
 size_t Transfer::on_header(char* bytes, size_t size, size_t count, void* self_pointer) {
   auto* self = static_cast<Transfer*>(self_pointer);
   self->progress_at_ = io::Clock::now();
-  if (self->phase_ != Phase::kHead) return size * count;  // trailers: nobody may rely on them
+  if (self->phase_ == Phase::kBody) self->add_trailer({bytes, size * count});
+  if (self->phase_ != Phase::kHead) return size * count;
   const auto state = self->parser_.add_line({bytes, size * count});
   if (state == HeadParser::State::kBad) {
     self->bad_head_ = true;
@@ -217,8 +221,12 @@ size_t Transfer::on_header(char* bytes, size_t size, size_t count, void* self_po
   if (state == HeadParser::State::kDone) {
     self->has_head_ = true;
     self->phase_ = Phase::kBody;
+    // libcurl itself stops sending to who answers 300 or more before the content's end.
+    if (self->uploads() && (self->response_complete() || self->parser_.head().status >= 300))
+      self->upload_stopped_ = true;
     self->context_.curl->wake(self->shared_from_this());
   }
+  if (self->parser_.has_interim()) self->context_.curl->wake(self->shared_from_this());
   return size * count;
 }
 
@@ -240,14 +248,18 @@ size_t Transfer::on_body(char* bytes, size_t size, size_t count, void* self_poin
   buffer.insert(buffer.end(), first, first + length);
   self->received_bytes_ += length;
   self->context_.counters->bytes_received += length;
+  if (self->uploads() && self->response_complete()) self->upload_stopped_ = true;
   if (buffer.size() == length) self->context_.curl->wake(self->shared_from_this());
   return length;
 }
 
 // Armed from start to end and never at an arrival: when it fires, it looks how long ago the last one was.
 void Transfer::on_timer() {
-  const milliseconds limit = phase_ <= Phase::kConnecting ? request_.connect_timeout : request_.read_timeout;
-  if (paused_) return timer_.after(limit);
+  const bool sending = phase_ == Phase::kHead && uploads();
+  const milliseconds limit = phase_ <= Phase::kConnecting ? request_.connect_timeout
+                             : sending                    ? request_.send_timeout
+                                                          : request_.read_timeout;
+  if (paused_ || (sending && send_paused_)) return timer_.after(limit);
   const auto silent = duration_cast<milliseconds>(io::Clock::now() - progress_at_);
   if (silent < limit) {
     last_chance_ = false;
@@ -260,12 +272,15 @@ void Transfer::on_timer() {
     return fail(Error::kTimeout, "resolve " + target_.host + ": no answer for " + span);
   if (phase_ == Phase::kConnecting)
     return fail(Error::kTimeout, "connect to " + address() + ": timed out after " + span);
+  if (sending) return fail(Error::kTimeout, address() + ": took nothing of the request's content for " + span);
   fail(Error::kTimeout, address() + ": silent for " + span +
                             (phase_ == Phase::kHead ? " before the head" : " within the body"));
 }
 
 void Transfer::finished(CURLcode code) {
   if (bad_head_) return fail(Error::kProtocol, address() + ": the response has " + parser_.problem());
+  if (upload_failed_) return fail(Error::kCancelled, "the request's content did not come to its end");
+  if (code == CURLE_ABORTED_BY_CALLBACK && upload_stopped_ && response_complete()) code = CURLE_OK;
   if (code != CURLE_OK) {
     std::string problem = error_text_[0] ? error_text_ : curl_easy_strerror(code);
     return fail(error_of(code, problem), describe(code, problem));
@@ -331,7 +346,7 @@ void Transfer::orphan() noexcept {
 
 void Transfer::end(Phase phase) noexcept {
   phase_ = phase;
-  paused_ = false;
+  paused_ = send_paused_ = false;
   timer_.cancel();
   if (easy_) {
     context_.curl->remove(easy_);
@@ -343,7 +358,12 @@ void Transfer::end(Phase phase) noexcept {
 }
 
 io::Task<Result<const UpstreamHead*>> Transfer::head(std::shared_ptr<Transfer> self) {
-  while (!self->has_head_ && !self->over()) co_await self->arrived_.wait();
+  while (!self->has_head_ && !self->over()) {
+    co_await self->arrived_.wait();
+    for (const UpstreamHead& interim : self->parser_.take_interim()) {
+      if (self->request_.on_interim) self->request_.on_interim(interim);
+    }
+  }
   if (!self->has_head_) co_return self->error_;
   co_return &self->parser_.head();
 }
@@ -359,7 +379,7 @@ Bytes Transfer::take() {
   Bytes taken = std::exchange(buffer_, Bytes());
   if (std::exchange(paused_, false)) {
     progress_at_ = io::Clock::now();
-    const CURLcode code = curl_easy_pause(easy_, CURLPAUSE_CONT);  // may call on_body before it returns
+    const CURLcode code = curl_easy_pause(easy_, send_paused_ ? CURLPAUSE_SEND : CURLPAUSE_CONT);  // may call on_body before it returns
     if (code != CURLE_OK) fail(Error::kProtocol, address() + ": " + curl_easy_strerror(code));
   }
   return taken;

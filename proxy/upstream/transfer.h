@@ -43,14 +43,13 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   void orphan() noexcept;  // the Client goes: kCancelled for who asks, but who waits is not resumed
   void finished(CURLcode code);
   // Resumes who waits, unless the Exchange went between the arrival and now.
-  void notify() {
-    if (!cancelled_) arrived_.notify();
-  }
+  void notify();
 
   static io::Task<Result<const UpstreamHead*>> head(std::shared_ptr<Transfer> self);
   static io::Task<Result<Bytes>> read(std::shared_ptr<Transfer> self);
   bool paused() const noexcept { return paused_; }
   const UpstreamHead& received_head() const noexcept { return parser_.head(); }
+  const FieldLines& trailers() const noexcept { return trailers_; }
   const std::string& detail() const noexcept { return detail_; }
   std::string address() const;
 
@@ -61,12 +60,19 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   bool well_formed();
   void connect(std::vector<std::string> addresses);
   void set_options();
+  void set_content();
   void set_fields();
   void set_place(const std::vector<std::string>& addresses);
   void set_tls();
 
   static int on_connected(void* self, char* remote_ip, char* local_ip, int remote_port, int local_port);
   static size_t on_header(char* bytes, size_t size, size_t count, void* self);
+  static size_t on_upload(char* room, size_t size, size_t count, void* self);
+  static int on_trailers(curl_slist** list, void* self);
+  void add_trailer(std::string_view line);
+  void go_on_sending();
+  bool uploads() const noexcept { return request_.upload && !upload_ended_ && !upload_stopped_; }
+  bool response_complete() const noexcept;
   static size_t on_body(char* bytes, size_t size, size_t count, void* self);
   void on_timer();
 
@@ -99,6 +105,11 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   Bytes buffer_;
   uint64_t received_bytes_ = 0;
   bool paused_ = false;
+  bool send_paused_ = false;      // until the upload has news
+  bool upload_ended_ = false;     // all of it was taken
+  bool upload_stopped_ = false;   // the answer makes the rest of it needless
+  bool upload_failed_ = false;    // the rest will not come
+  FieldLines trailers_;
 
   io::Timer timer_;
   io::Clock::time_point progress_at_;

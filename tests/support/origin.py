@@ -33,6 +33,7 @@ class Request:
     connection: int
     status: int = 0
     body_sent: int = 0
+    body: bytes = b""
 
     def range(self):
         """(first, last or None), or None without a Range."""
@@ -69,6 +70,8 @@ class Resource:
         self.ranges = ranges
         self.tamper: Optional[Callable] = None
         self.asked = 0
+        self.interim = b""  # sent in front of the answer's head
+        self.early = False  # the answer goes out before the request's content is read
 
     @property
     def sha256(self):
@@ -185,12 +188,23 @@ class Origin:
         try:
             reader = connection.makefile("rb")
             while (request := read_request(reader, number)) is not None:
+                resource = self.resources.get(request.target)
+                early = resource is not None and resource.early
+                if not early:
+                    request.body = read_content(reader, request.fields)
                 answer = self._answer(request)
+                if resource is not None:
+                    connection.sendall(resource.interim)
                 with self._changed:
                     request.status = answer.status
                     self.requests.append(request)
                     self._changed.notify_all()
                 if not self._send(connection, request, answer):
+                    return
+                if early:
+                    connection.shutdown(socket.SHUT_WR)
+                    while reader.read(PIECE):
+                        pass
                     return
         except (OSError, ValueError):
             pass
@@ -274,6 +288,19 @@ def read_request(reader, connection):
         name, _, value = line.partition(":")
         fields[name.lower()] = value.strip()
     return Request(method, target, fields, connection)
+
+
+def read_content(reader, fields):
+    if fields.get("transfer-encoding") != "chunked":
+        return reader.read(int(fields.get("content-length", 0)))
+    pieces = []
+    while size := int(reader.readline().split(b";")[0], 16):
+        pieces.append(reader.read(size))
+        reader.readline()
+    while (line := reader.readline().decode("latin-1").rstrip("\r\n")):
+        name, _, value = line.partition(":")
+        fields[name.lower()] = value.strip()
+    return b"".join(pieces)
 
 
 def break_off(connection):
