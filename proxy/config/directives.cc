@@ -52,7 +52,7 @@ constexpr Row kRows[] = {
     {"internal", kLocation, 0, 0, false, false, set::internal, "internal;"},
     {"root", kAnyHttp | kRepository, 1, 1, false, false, set::root, "root PATH;"},
     {"alias", kLocation, 1, 1, false, false, set::alias, "alias PATH;"},
-    {"error_page", kAnyHttp | kRepository, 2, kMany, false, true, set::error_page,
+    {"error_page", kAnyHttp, 2, kMany, false, true, set::error_page,
      "error_page CODE ... [=[RESPONSE]] PATH | @NAME | URL;"},
     {"recursive_error_pages", kAnyHttp, 1, 1, false, false, set::flag_of<&SharedDraft::recursive_error_pages>,
      "recursive_error_pages on | off;"},

@@ -69,13 +69,19 @@ std::string escape(std::string_view path) {
   return out;
 }
 
+// What of a path the location itself is: nothing where it is found by an expression or by its name.
+size_t own_bytes(const Location& location) {
+  using Match = Location::Match;
+  return location.match == Match::kRegex || location.match == Match::kNamed ? 0 : location.path.size();
+}
+
 // What of a request's target stands behind the location's path, resolved where it has to be; and the query.
 std::string behind_location(const Location& location, std::string_view request_target) {
   const size_t path_end = std::min(request_target.find('?'), request_target.size());
   const std::string_view path = request_target.substr(0, path_end), query = request_target.substr(path_end);
   const std::string resolved = is_plain(path) ? "" : resolve(decode(path));
   const std::string_view whole = resolved.empty() ? path : resolved;
-  const std::string_view tail = whole.substr(std::min(location.path.size(), whole.size()));
+  const std::string_view tail = whole.substr(std::min(own_bytes(location), whole.size()));
   std::string rest = resolved.empty() ? std::string(tail) : escape(tail);
   return rest.append(query);
 }
@@ -145,10 +151,53 @@ std::string upstream_path(const Location& location, const ProxyPass& pass, std::
   return *pass.uri + behind_location(location, request_target);
 }
 
+namespace {
+
+// $uri, $1 and the like are paths that were decoded; the others are as they were sent.
+class ForTarget final : public VariableSource {
+ public:
+  explicit ForTarget(const VariableSource& source) : source_(source) {}
+  bool append(uint16_t id, std::string_view argument, std::string& out) const override {
+    std::string value;
+    const bool known = source_.append(id, argument, value);
+    const bool is_decoded = id == kVarUri || id == kVarCapture;
+    out.append(is_decoded ? escape(value) : without_blanks(value));
+    return known;
+  }
+
+ private:
+  // What would end a request line, or begin another.
+  static std::string without_blanks(const std::string& value) {
+    std::string out;
+    for (const char c : value) {
+      const auto byte = static_cast<unsigned char>(c);
+      out.append(byte <= 0x20 || byte >= 0x7f || c == '#' ? escape({&c, 1}) : std::string(1, c));
+    }
+    return out;
+  }
+  const VariableSource& source_;
+};
+
+}  // namespace
+
+std::optional<std::string> variable_target(const Template& uri, const VariableSource& variables) {
+  std::string out, sent;
+  uri.expand(ForTarget(variables), out);
+  if (!out.starts_with('/')) out.insert(0, "/");
+  variables.append(kVarRequestUri, "", sent);
+  const auto climbs = [](std::string_view target) {
+    const std::string path = std::string(target.substr(0, target.find('?'))) + "/";
+    return path.find("/../") != std::string::npos;
+  };
+  if (climbs(out) && !climbs(sent)) return std::nullopt;
+  return out;
+}
+
 std::string repository_target(const Location& location, std::string_view request_target) {
-  const bool as_sent = request_target.starts_with(location.path) &&
+  const size_t own = own_bytes(location);
+  const bool as_sent = (own == 0 || request_target.starts_with(location.path)) &&
                        !may_climb(request_target.substr(0, request_target.find('?')));
-  std::string target = as_sent ? std::string(request_target.substr(location.path.size()))
+  std::string target = as_sent ? std::string(request_target.substr(own))
                                : behind_location(location, request_target);
   if (location.match == Location::Match::kExact)
     target.insert(0, location.path.substr(location.path.rfind('/')));
@@ -157,7 +206,7 @@ std::string repository_target(const Location& location, std::string_view request
 
 std::string path_within(const Location& location, std::string_view path) {
   const bool exact = location.match == Location::Match::kExact;
-  std::string rest(path.substr(std::min(exact ? path.rfind('/') : location.path.size(), path.size())));
+  std::string rest(path.substr(std::min(exact ? path.rfind('/') : own_bytes(location), path.size())));
   return rest.starts_with('/') ? rest : "/" + rest;
 }
 
@@ -181,6 +230,7 @@ struct Found {
 Found find_among(const std::vector<Location>& all, std::optional<size_t> parent, std::string_view path) {
   std::optional<size_t> best;
   bool has_patterns = false;
+  const Location* lacks_slash = nullptr;
   for (size_t i = 0; i < all.size(); ++i) {
     const Location& location = all[i];
     if (location.parent != parent) continue;
@@ -191,8 +241,12 @@ Found find_among(const std::vector<Location>& all, std::optional<size_t> parent,
     } else if (location.match != Match::kNamed && is_prefix(location.path, path) &&
                (!best || location.path.size() > all[*best].path.size())) {
       best = i;
+    } else if (location.proxy_pass && location.path.size() == path.size() + 1 && location.path.ends_with('/') &&
+               location.path.starts_with(path)) {
+      lacks_slash = &location;
     }
   }
+  if (lacks_slash) return {lacks_slash, true};
   Found found;
   if (best) {
     found = find_among(all, best, path);

@@ -2,6 +2,7 @@
 // Server::find_location.)
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,10 @@ namespace entrepot::config {
 // result never leaves the URI. REQUIRES: `location` is what find_location answered for the normalised path.
 // Pure. Source: nginx, proxy_pass.
 std::string upstream_path(const Location& location, const ProxyPass& pass, std::string_view request_target);
+
+// The target, where proxy_pass has variables in its URI. What is decoded in their values is encoded anew.
+// Empty: it would climb by a ".." that the client's path has not. Pure.
+std::optional<std::string> variable_target(const Template& uri, const VariableSource& variables);
 
 // What a location's repository is asked: the target without the location's path, with one slash in front. As
 // it was sent, byte for byte, unless dots in it could leave the repository: then it is resolved as above.

@@ -107,6 +107,12 @@ void SessionStream::refuse(int status, std::string_view detail) {
   respond(head, std::as_bytes(std::span(body.data(), body.size())), nullptr);
 }
 
+ResponseHead SessionStream::as_told(const ResponseHead& head) const noexcept {
+  ResponseHead out = head;
+  if (told_status > 0) out.status = told_status;
+  return out;
+}
+
 bool SessionStream::begin_response(const ResponseHead& head, std::shared_ptr<const void> keep) {
   if (!session_ || responded_) return false;
   responded_ = true;
@@ -120,15 +126,17 @@ bool SessionStream::begin_response(const ResponseHead& head, std::shared_ptr<con
   return true;
 }
 
-void SessionStream::respond(const ResponseHead& head, std::span<const std::byte> bytes,
+void SessionStream::respond(const ResponseHead& given, std::span<const std::byte> bytes,
                             std::shared_ptr<const void> keep) {
+  const ResponseHead head = as_told(given);
   if (!begin_response(head, std::move(keep))) return;
   if (!bodiless_) bytes_ = bytes;
   session_->start_response(*this, head);
 }
 
-void SessionStream::respond(const ResponseHead& head, std::unique_ptr<Body> body,
+void SessionStream::respond(const ResponseHead& given, std::unique_ptr<Body> body,
                             std::shared_ptr<const void> keep) {
+  const ResponseHead head = as_told(given);
   if (!begin_response(head, std::move(keep)) || bodiless_) {
     loop_.bury(std::move(body));
     if (session_ && bodiless_) session_->start_response(*this, head);
@@ -156,7 +164,7 @@ void SessionStream::adopt(io::Task<void> task) {
     loop_.bury(std::move(task));
     return;
   }
-  assert(!task_);
+  if (task_) loop_.bury(std::move(task_));  // it is about to end: it has redirected the request
   task_ = std::move(task);
   task_.start();
 }
@@ -225,6 +233,9 @@ void SessionStream::clear() {
   upstream_asked = {};
   upstream_fields = nullptr;
   came_by_link = false;
+  redirects = 0;
+  told_status = 0;
+  sent_target_ = {};
 }
 
 SessionStream* StreamPool::acquire() {

@@ -92,6 +92,7 @@ class SessionStream final : public Stream {
   SessionStream* next = nullptr;
 
  private:
+  ResponseHead as_told(const ResponseHead& head) const noexcept;
   bool begin_response(const ResponseHead& head, std::shared_ptr<const void> keep);
 
   io::Loop& loop_;

@@ -139,6 +139,18 @@ class Stream {
   // From here on the request is taken to be for this target. `target`: a part of the one that was sent.
   void shorten_target(std::string_view target) noexcept { request_.target = target; }
 
+  // An internal redirect: from here on the request is taken to be a GET (a HEAD stays one) for this target. It
+  // lives as long as the stream.
+  void redirect_to(std::string_view target) noexcept {
+    if (sent_target_.empty()) sent_target_ = request_.target;
+    request_.target = target;
+    if (request_.method == Method::kHead) return;
+    request_.method = Method::kGet;
+    request_.method_text = "GET";
+  }
+  // What the client itself asked for.
+  std::string_view sent_target() const noexcept { return sent_target_.empty() ? request_.target : sent_target_; }
+
   // Copies text to memory that lives as long as the stream.
   std::string_view keep(std::string_view text) { return texts_.keep(text); }
 
@@ -155,13 +167,17 @@ class Stream {
   virtual void reset(ResetReason reason) = 0;
   // The Body has bytes, an end or an error again.
   virtual void body_ready() = 0;
-  // Takes the task and starts it. It is destroyed with the stream (through the graveyard).
+  // Takes the task and starts it. It is destroyed with the stream, or when another takes its place (through the
+  // graveyard).
   virtual void adopt(io::Task<void> task) = 0;
 
   // What the handler remembers for as long as the connection lasts; all streams of a connection share it.
   // Null until it is set, and once the stream is closed: setting it then does nothing.
   virtual const std::shared_ptr<const void>& connection_state() const noexcept = 0;
   virtual void set_connection_state(std::shared_ptr<const void> state) = 0;
+
+  // The status that the client is told, whatever respond() is given; 0: that.
+  int told_status = 0;
 
   // For the log.
   int status() const noexcept { return status_; }
@@ -182,12 +198,14 @@ class Stream {
   io::Clock::time_point upstream_asked{};  // when it was asked first
   // Of its answer. Whoever sets it keeps them as long as the response's own.
   const std::vector<std::pair<std::string, std::string>>* upstream_fields = nullptr;
+  uint8_t redirects = 0;          // internal ones, which led here
   bool came_by_link = false;      // a signed link of ours led here: it carries its own right
 
  protected:
   Request request_;
   std::shared_ptr<RequestContent> content_;
   io::Clock::time_point started_{};
+  std::string_view sent_target_;
   TextArena texts_;
   uint64_t body_bytes_sent_ = 0;
   uint64_t head_bytes_sent_ = 0;

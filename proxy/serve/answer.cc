@@ -24,9 +24,12 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
   const PreparedResponse& prepared = *content.prepared;
   stream.cache_status = nginx_word(content.status);
   const Validators validators{prepared.etag, prepared.last_modified};
-  const bool success = prepared.stored.status == 200;
+  const bool success = prepared.stored.status == 200 && stream.told_status == 0;
 
   int status = prepared.stored.status;
+  if (status >= 300 && prepared.from_upstream && place.conf->proxy_intercept_errors &&
+      serve_error_page(stream, place, status))
+    return;
   RangeDecision range;
   std::optional<Multipart> multipart;
   stream.upstream_fields = &prepared.stored.fields;
@@ -203,6 +206,7 @@ std::shared_ptr<const void> Handler::both(const Content& content) {
 void Handler::add_configured(http::Stream& stream, const Place& place, int status) {
   // Of a virtual repository the place that was asked speaks, not the member that had it.
   const Place& asked = stream.place ? *static_cast<const Place*>(stream.place) : place;
+  if (stream.told_status > 0) status = stream.told_status;
   if (asked.conf->add_headers.empty()) return;
   const auto path = parse_request_path(stream.request().target).value_or(RequestPath{});
   const RequestVariables variables(stream, asked, path);
@@ -220,6 +224,8 @@ void Handler::add_configured(http::Stream& stream, const Place& place, int statu
 void Handler::refuse(http::Stream& stream, const Place* place, int status, std::string_view error,
                      std::string_view detail, std::span<const http::Field> extra,
                      std::shared_ptr<const void> keep) {
+  if (place && serve_error_page(stream, *place, status)) return;
+  stream.told_status = 0;
   tools_.counters.errors.fetch_add(1, std::memory_order_relaxed);
   const std::string_view body = stream.keep(http::problem_body(status, error, detail, stream.request_id()));
   fields_.assign(extra.begin(), extra.end());

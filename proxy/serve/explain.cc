@@ -98,7 +98,8 @@ class Explainer {
     }
     if (place_.pass)
       out_["upstream"] =
-          (place_.pass->https ? "https://" : "http://") + place_.pass->host + place_.pass->uri.value_or("");
+          (place_.pass->https ? "https://" : "http://") + place_.pass->host +
+          (place_.pass->variable_uri ? place_.pass->variable_uri->source() : place_.pass->uri.value_or(""));
   }
 
   static std::string_view kind(const config::Repository& repository) {
@@ -131,7 +132,7 @@ class Explainer {
   }
 
   std::string target_of_location() const {
-    return config::upstream_path(*place_.location, *place_.pass, target_.request_target);
+    return upstream_target(UnsentRequest(target_, accept_), place_, path_).value_or("");
   }
   std::string target_in_repository() const {
     return resolver::upstream_target(place_.repository->format,
@@ -139,8 +140,7 @@ class Explainer {
   }
 
   void tell_file() {
-    const std::string path =
-        place_.repository ? config::path_within(*place_.location, path_.path()) : std::string(path_.path());
+    const std::string path = file_below(UnsentRequest(target_, accept_), place_, path_);
     StaticFiles files;
     const bool there = files.open(place_.root, path).file != nullptr;
     out_["file"] = place_.root + path;
@@ -153,7 +153,7 @@ class Explainer {
     std::string key;
     place_.conf->proxy_cache_key.expand(RequestVariables(UnsentRequest(target_, accept_), place_, path_),
                                         key);
-    serve(plain_wanted(place_, path_, target_.request_target, std::move(key)));
+    serve(plain_wanted(path_, target_of_location(), std::move(key)));
   }
 
   // -- what a resolution asks, answered by what is stored --

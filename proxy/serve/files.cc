@@ -1,6 +1,7 @@
 // Files of a local directory: a location's root, or a local repository.
 #include "proxy/config/routing.h"
 #include "proxy/serve/handler.h"
+#include "proxy/serve/request_variables.h"
 #include "resolver/http_date.h"
 
 namespace entrepot::serve {
@@ -35,8 +36,7 @@ std::string path_of_target(const std::string& target) {
 
 io::Task<void> Handler::serve_file(http::Stream& stream, std::unique_ptr<Asked> asked) {
   const Place& place = *asked->place;
-  std::string path(asked->path.path());
-  if (place.repository) path = config::path_within(*place.location, path);
+  std::string path = file_below(stream, place, asked->path);
   auto job = [&files = tools_.files, root = place.root, path] { return files.open(root, path); };
   StaticFiles::Opened opened = co_await tools_.pool.run(tools_.loop, std::move(job));
   if (!opened.file) {

@@ -18,7 +18,15 @@ constexpr std::time_t kTouchEverySeconds = 60;
 
 constexpr std::string_view kPathRule =
     "paths: a slash first, no bad percent-encoding, control character or backslash, no \"..\" above the root";
+constexpr std::string_view kClimbs = "what would be asked for climbs by a \"..\" that was not asked for";
 constexpr std::string_view kSlashRule = "paths: no encoded slash in a repository, but for npm's scopes";
+
+// "/dir" where only "/dir/" is known: find_location answers it then.
+bool lacks_last_slash(const config::Location& location, std::string_view path) {
+  using Match = config::Location::Match;
+  const bool is_prefix = location.match == Match::kPrefix || location.match == Match::kPrefixStrong;
+  return is_prefix && location.path.size() == path.size() + 1;
+}
 
 }  // namespace
 
@@ -41,9 +49,10 @@ void Handler::on_request(http::Stream& stream) noexcept {
   const http::Request& request = stream.request();
   auto path = parse_request_path(request.target);
   const bool has_host = read_host(request);
-  const Place& place = site_->find(stream.listener_tag(), lowered_, path ? path->path() : "/");
-  stream.place = &place;
-  if (place.logs_sent_fields) stream.keep_sent_fields();
+  const Place* found = site_->find(stream.listener_tag(), lowered_, path ? path->path() : "/");
+  if (!found) return refuse(stream, nullptr, 500, "too-costly", "which location this path is in takes too long to find");
+  const Place& place = *found;
+  stream.place = found;
   const config::Shared& conf = place.location ? place.location->shared : place.server->shared;
   if (!conf.real_ip_from.empty() && stream.connection()) {
     const http::ConnectionFacts& facts = *stream.connection();
@@ -53,12 +62,21 @@ void Handler::on_request(http::Stream& stream) noexcept {
   if (is_misdirected(stream, place))
     return refuse(stream, &place, 421, "misdirected",
                   "this connection's certificate does not cover the host that is asked for");
-  const bool reads = request.method == http::Method::kGet || request.method == http::Method::kHead;
-  if (!reads && serve_method(stream, place)) return;
   if (!path)
     return refuse_input(stream, place, 400, "malformed", "the request target is not a path that can be resolved",
                         kPathRule);
+  serve_at(stream, place, std::move(path));
+}
 
+// The request has come to `place`, by itself or by an internal redirect.
+void Handler::serve_at(http::Stream& stream, const Place& place, std::optional<RequestPath> path) {
+  const http::Request& request = stream.request();
+  if (place.logs_sent_fields) stream.keep_sent_fields();
+  const bool reads = request.method == http::Method::kGet || request.method == http::Method::kHead;
+  if (!reads && serve_method(stream, place)) return;
+  if (place.location && place.location->internal && stream.redirects == 0)
+    return refuse(stream, &place, 404, "not-found", "no location serves this path");
+  if (place.pass && lacks_last_slash(*place.location, path->path())) return redirect_to_slash(stream, place, *path);
   if (place.return_) return serve_return(stream, place, *path);
   // A plain location passes every method on; what is stored, and files, are only read.
   const bool passes = place.pass && !place.repository;
@@ -93,7 +111,7 @@ void Handler::on_request(http::Stream& stream) noexcept {
   auto asked = std::make_unique<Asked>();
   asked->place = &place;
   asked->loops = loops;
-  asked->site = site_;
+  asked->site = site_of(stream);
   asked->at = tools_.loop.wall_seconds();
   if (place.cache) asked->purges = place.cache->purges();
   asked->path = std::move(*path);
@@ -109,16 +127,19 @@ void Handler::on_request(http::Stream& stream) noexcept {
   if (shared) {
     asked->hot_key = name_.text;
     asked->hot_hash = cache::name_hash(name_.space, name_.text);
-    want(*asked, plain_wanted(place, asked->path, request.target, name_.text));
+    auto target = upstream_target(stream, place, asked->path);
+    if (!target) return refuse_input(stream, place, 400, "malformed", kClimbs, kPathRule);
+    want(*asked, plain_wanted(asked->path, std::move(*target), name_.text));
     ask_plain(stream, *asked);
     return stream.adopt(serve_cached(stream, std::move(asked)));
   }
-  if (place.pass) {
-    asked->wanted.target =
-        place.repository
-            ? resolver::upstream_target(place.repository->format,
-                                        config::repository_target(*place.location, request.target))
-            : config::upstream_path(*place.location, *place.pass, request.target);
+  if (place.pass && place.repository) {
+    asked->wanted.target = resolver::upstream_target(
+        place.repository->format, config::repository_target(*place.location, request.target));
+  } else if (place.pass) {
+    auto target = upstream_target(stream, place, asked->path);
+    if (!target) return refuse_input(stream, place, 400, "malformed", kClimbs, kPathRule);
+    asked->wanted.target = std::move(*target);
   }
   if (place.pass) return stream.adopt(serve_pass(stream, std::move(asked), CacheStatus::kBypass));
   if (!place.root.empty()) return stream.adopt(serve_file(stream, std::move(asked)));
@@ -192,6 +213,10 @@ void Handler::serve_return(http::Stream& stream, const Place& place, const Reque
   std::string text;
   place.return_->text.expand(RequestVariables(stream, place, path), text);
   const int status = place.return_->status;
+  if (place.return_->text.empty() && status >= 300) {
+    if (serve_error_page(stream, place, status)) return;
+    stream.told_status = 0;  // an error of its own
+  }
   const bool redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
   fields_.clear();
   fields_.push_back({"date", date_text(stream), true});
@@ -204,6 +229,18 @@ void Handler::serve_return(http::Stream& stream, const Place& place, const Reque
   const std::string_view body = stream.keep(text);
   http::ResponseHead head{status, fields_, body.size()};
   stream.respond(head, std::as_bytes(std::span(body.data(), body.size())), nullptr);
+}
+
+void Handler::redirect_to_slash(http::Stream& stream, const Place& place, const RequestPath& path) {
+  std::string target(path.raw);
+  target.push_back('/');
+  if (path.args.data()) target.append("?").append(path.args);
+  fields_.clear();
+  fields_.push_back({"date", date_text(stream), true});
+  fields_.push_back({"location", stream.keep(target), true});
+  fields_.push_back({"content-length", "0", false});
+  add_configured(stream, place, 301);
+  stream.respond({301, fields_, 0}, std::span<const std::byte>(), nullptr);
 }
 
 void Handler::on_close(http::Stream& stream, bool) noexcept {

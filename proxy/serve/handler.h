@@ -188,11 +188,19 @@ class Handler final : public http::RequestHandler {
   void refuse_loop(http::Stream& stream, const Place& place);
   bool is_misdirected(const http::Stream& stream, const Place& place) const;
 
+  void serve_at(http::Stream& stream, const Place& place, std::optional<RequestPath> path);
   bool serve_hit(http::Stream& stream, const Place& place);
   bool serve_variant(http::Stream& stream, const Place& place, const Hot& by_what);
   bool serve_hot(http::Stream& stream, const Place& place, Hot& found, uint64_t hash, const std::string& key);
   void set_name(const http::Stream& stream, const Place& place, const RequestPath& path);
   void serve_return(http::Stream& stream, const Place& place, const RequestPath& path);
+
+  void redirect_to_slash(http::Stream& stream, const Place& place, const RequestPath& path);
+
+  // error_page.cc
+  std::shared_ptr<Site> site_of(const http::Stream& stream) const;
+  bool serve_error_page(http::Stream& stream, const Place& place, int status);
+  void redirect_by_error_page(http::Stream& stream, const Place& place, const config::ErrorPage& page, int status);
 
   // cached.cc
   io::Task<void> serve_cached(http::Stream& stream, std::unique_ptr<Asked> asked);

@@ -300,6 +300,9 @@ io::Task<void> Handler::serve_pass(http::Stream& stream, std::unique_ptr<Asked> 
 void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange exchange,
                     CacheStatus status) {
   const upstream::UpstreamHead& head = exchange.received_head();
+  if (head.status >= 300 && asked.place->conf->proxy_intercept_errors &&
+      serve_error_page(stream, *asked.place, head.status))
+    return;
   stream.upstream_note = exchange.address();
   stream.upstream_status = head.status;
   const auto kept = std::make_shared<const resolver::Fields>(head.fields);

@@ -245,8 +245,9 @@ void Handler::invalidate(const http::Stream& stream, int status, const resolver:
        resolver::invalidated_targets(request.method_text, origin, request.target, status, fields)) {
     const auto path = parse_request_path(target);
     if (!path) continue;
-    const Place& place = site_->find(stream.listener_tag(), name, path->path());
-    if (!place.cache || place.repository) continue;
+    const Place* found = site_->find(stream.listener_tag(), name, path->path());
+    if (!found || !found->cache || found->repository) continue;
+    const Place& place = *found;
     cache::Name key{place.space, {}};
     const RequestVariables own(stream, place, *path);
     place.conf->proxy_cache_key.expand(TargetVariables(own, *path, target), key.text);

@@ -62,11 +62,10 @@ std::vector<const Place*> members_for(const Place& place, const std::string& pat
   return members;
 }
 
-resolver::Wanted plain_wanted(const Place& place, const RequestPath& path, std::string_view target,
-                              std::string key) {
+resolver::Wanted plain_wanted(const RequestPath& path, std::string target, std::string key) {
   resolver::Wanted wanted;
   wanted.name = std::move(key);
-  wanted.target = config::upstream_path(*place.location, *place.pass, target);
+  wanted.target = std::move(target);
   if (const auto digest = resolver::digest_in_path(path.path())) {
     wanted.cls = resolver::Class::kDigest;
     wanted.digest = digest;

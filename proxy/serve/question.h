@@ -30,7 +30,7 @@ resolver::Question question_of(const Place& place, const RequestPath& path, std:
 std::vector<const Place*> members_for(const Place& place, const std::string& path, std::string_view target);
 
 // What a location without a repository wants, under the name `key`. REQUIRES: it has an upstream.
-resolver::Wanted plain_wanted(const Place& place, const RequestPath& path, std::string_view target,
+resolver::Wanted plain_wanted(const RequestPath& path, std::string target,
                               std::string key);
 
 // A URL that an index names: below the repository's own base it becomes a target like any other. Elsewhere it

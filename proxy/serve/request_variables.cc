@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "proxy/config/pattern.h"
+#include "proxy/config/routing.h"
 #include "proxy/serve/forwarding.h"
 #include "resolver/stored_response.h"
 #include "resolver/text.h"
@@ -115,6 +117,8 @@ std::string_view host_of(const http::Request& request, const config::Server& ser
 bool RequestVariables::append(uint16_t id, std::string_view argument, std::string& out) const {
   using namespace config;
   switch (id) {
+    case kVarCapture:
+      return append_group(argument, out);
     case kVarHttpField:
     case kVarSentHttpField:
     case kVarUpstreamHttpField:
@@ -161,7 +165,7 @@ bool RequestVariables::append_request(uint16_t id, std::string& out) const {
     case kVarHttpHost:
       return append_some(out, request.authority);
     case kVarRequestUri:
-      return append_some(out, request.target);
+      return append_some(out, stream_.sent_target());
     case kVarUri:
       return append_some(out, path_.path());
     case kVarArgs:
@@ -176,7 +180,7 @@ bool RequestVariables::append_request(uint16_t id, std::string& out) const {
     case kVarRequest:
       out.append(request.method_text)
           .append(" ")
-          .append(request.target)
+          .append(stream_.sent_target())
           .append(" ")
           .append(protocol_name(request.version));
       return true;
@@ -219,9 +223,9 @@ bool RequestVariables::append_request(uint16_t id, std::string& out) const {
     case kVarHttps:
       return append_some(out, request.secure ? "on" : "");
     case kVarDocumentRoot:
-      return append_some(out, place_.root);
+      return append_document_root(out);
     case kVarRequestFilename:
-      return append_some(out, place_.root + std::string(path_.path()));
+      return append_some(out, place_.root + file_below(stream_, place_, path_));
     case kVarPid:
       return append_some(out, std::to_string(::getpid()));
     case kVarHostname: {
@@ -320,6 +324,49 @@ bool RequestVariables::append_family(uint16_t id, std::string_view argument, std
       return append_some(out, pair.substr(std::min(equals + 1, pair.size())));
   }
   return false;
+}
+
+// What the innermost expression matched, the location's or else that of the server's name; names of groups
+// are found in those around it, too. It is matched again where somebody asks: few do.
+bool RequestVariables::append_group(std::string_view group, std::string& out) const {
+  const bool by_number = group.front() >= '0' && group.front() <= '9';
+  if (place_.location) {
+    const auto& matched = place_.location->matched;
+    for (auto pattern = matched.rbegin(); pattern != matched.rend(); ++pattern) {
+      if ((*pattern)->append_group(path_.path(), group, out)) return true;
+      if (by_number) return false;
+    }
+  }
+  std::string lowered;
+  const std::string_view host = host_of(stream_.request(), *place_.server, lowered);
+  for (const auto& pattern : place_.server->name_patterns) {
+    if (pattern->matches(host)) return pattern->append_group(host, group, out);
+  }
+  return false;
+}
+
+bool RequestVariables::append_document_root(std::string& out) const {
+  out.append(place_.root);
+  if (place_.files && !place_.files->rest.empty()) {
+    out.push_back('/');
+    place_.files->rest.expand(*this, out);
+  }
+  return !place_.root.empty();
+}
+
+std::optional<std::string> upstream_target(const http::Stream& stream, const Place& place, const RequestPath& path) {
+  if (!place.pass->variable_uri)
+    return config::upstream_path(*place.location, *place.pass, stream.request().target);
+  return config::variable_target(*place.pass->variable_uri, RequestVariables(stream, place, path));
+}
+
+std::string file_below(const http::Stream& stream, const Place& place, const RequestPath& path) {
+  const std::string_view whole = path.path();
+  if (place.repository) return config::path_within(*place.location, whole);
+  if (!place.files || (place.files->rest.empty() && !place.files->skipped)) return std::string(whole);
+  std::string out = "/";
+  place.files->rest.expand(RequestVariables(stream, place, path), out);
+  return out.append(whole.substr(std::min(place.files->skipped.value_or(0), whole.size())));
 }
 
 }  // namespace entrepot::serve

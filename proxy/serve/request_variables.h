@@ -1,6 +1,9 @@
 // The variables of the conf over one request.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "proxy/config/variables.h"
 #include "proxy/http/stream.h"
 #include "proxy/serve/request_path.h"
@@ -12,6 +15,11 @@ namespace entrepot::serve {
 // $host.
 std::string_view host_of(const http::Request& request, const config::Server& server, std::string& lowered);
 
+// Of a place that asks an upstream without a repository: what it asks for. Empty: nothing that may be asked for.
+std::optional<std::string> upstream_target(const http::Stream& stream, const Place& place, const RequestPath& path);
+// The file that a place means, as a path below place.root.
+std::string file_below(const http::Stream& stream, const Place& place, const RequestPath& path);
+
 class RequestVariables final : public config::VariableSource {
  public:
   RequestVariables(const http::Stream& stream, const Place& place, const RequestPath& path)
@@ -22,6 +30,8 @@ class RequestVariables final : public config::VariableSource {
   bool append_request(uint16_t id, std::string& out) const;
   bool append_response(uint16_t id, std::string& out) const;
   bool append_connection(uint16_t id, std::string& out) const;
+  bool append_document_root(std::string& out) const;
+  bool append_group(std::string_view group, std::string& out) const;
   bool append_family(uint16_t id, std::string_view argument, std::string& out) const;
 
   const http::Stream& stream_;

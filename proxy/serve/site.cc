@@ -20,7 +20,7 @@ std::string public_url_of(const config::Server& server, const config::Location& 
     url = listen.ssl ? "https://" : "http://";
     url += server.names.empty() ? listen.address.substr(0, colon) : server.names.front();
     if (!port.empty() && port != (listen.ssl ? "443" : "80")) url += ":" + port;
-    url += location.path;
+    if (location.path.starts_with('/') && location.match != config::Location::Match::kRegex) url += location.path;
   }
   while (url.ends_with('/')) url.pop_back();
   return url;
@@ -77,6 +77,7 @@ void Site::settle(Place& place, const config::Repository* repository, const Shar
     place.pass = &*pass;
   } else {
     place.root = repository ? repository->root : own.root.folder;
+    if (!repository) place.files = &own.root;
   }
   const auto& zone = place.conf->proxy_cache ? place.conf->proxy_cache : own.proxy_cache;
   if ((place.pass || repository) && zone) {
@@ -100,10 +101,20 @@ void Site::settle(Place& place, const config::Repository* repository, const Shar
   }
 }
 
-const Place& Site::find(uintptr_t listener, std::string_view host, std::string_view path) const {
-  const config::Server& server = config_->find_server(listen_addresses_[listener], host);
-  const config::Location* location = server.find_location(path);
-  return places_.at(location ? static_cast<const void*>(location) : &server);
+const Place* Site::find(uintptr_t listener, std::string_view host, std::string_view path) const {
+  return find_in(config_->find_server(listen_addresses_[listener], host), path);
+}
+
+const Place* Site::find_in(const config::Server& server, std::string_view path) const {
+  bool failed = false;
+  const config::Location* location = server.find_location(path, &failed);
+  if (failed) return nullptr;
+  return &places_.at(location ? static_cast<const void*>(location) : &server);
+}
+
+const Place* Site::find_named(const config::Server& server, std::string_view name) const {
+  const config::Location* location = server.find_named(name);
+  return location ? &places_.at(location) : nullptr;
 }
 
 std::vector<const Place*> Site::places() const {

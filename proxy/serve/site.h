@@ -24,6 +24,7 @@ struct Place {
   const config::Return* return_ = nullptr;
   const config::ProxyPass* pass = nullptr;  // proxy_pass, its own or its repository's
   std::string root;                         // files are served from here, where not empty
+  const config::FilePath* files = nullptr;  // and which, where there is no repository
   const config::Repository* repository = nullptr;
   // Who decides here what a client may have. What clients of a virtual repository send is never passed on.
   config::Authorize authorize = config::Authorize::kNobody;
@@ -59,9 +60,14 @@ class Site {
        std::vector<std::string> listen_addresses);
 
   // The place for a request. `path` is the normalised path; `listener` an index into listen_addresses.
-  const Place& find(uintptr_t listener, std::string_view host, std::string_view path) const;
   // All of them; of a virtual repository's members, the virtual one's.
   std::vector<const Place*> places() const;
+  // Null: an expression came to its limits.
+  const Place* find(uintptr_t listener, std::string_view host, std::string_view path) const;
+  const Place* find_in(const config::Server& server, std::string_view path) const;
+  // "@name"; null: the server has none.
+  const Place* find_named(const config::Server& server, std::string_view name) const;
+  const Place& server_place(const config::Server& server) const { return places_.at(&server); }
   const std::shared_ptr<const config::Config>& config() const noexcept { return config_; }
   const std::vector<std::string>& listen_addresses() const noexcept { return listen_addresses_; }
 

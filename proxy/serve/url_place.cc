@@ -48,7 +48,8 @@ UrlPlace place_of(const Site& site, std::string_view url) {
     return found;
   }
   found.listener = *listener;
-  found.place = &site.find(*listener, found.host, found.path.path());
+  found.place = site.find(*listener, found.host, found.path.path());
+  if (!found.place) found.error = "which location serves \"" + std::string(url) + "\" takes too long to find out";
   return found;
 }
 

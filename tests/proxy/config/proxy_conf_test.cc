@@ -39,12 +39,13 @@ TEST_F(ProxyConf, WhatClientsSend) {
 }
 
 TEST_F(ProxyConf, WhatGoesUpstream) {
-  const Shared shared = good_server(R"(
+  const auto shared_server = good_server(R"(
       proxy_method post; proxy_set_body "a=$arg_a"; proxy_pass_request_headers off; proxy_pass_request_body off;
       proxy_send_timeout 3s; proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_504
       http_403 http_404 http_429 non_idempotent; proxy_next_upstream_tries 2; proxy_next_upstream_timeout 4s;
       proxy_ssl_server_name off; proxy_ssl_name $host; proxy_hide_header X-A; proxy_hide_header X-B;
-      proxy_pass_header Server; proxy_ignore_headers Expires Set-Cookie; proxy_intercept_errors on;)")->shared;
+      proxy_pass_header Server; proxy_ignore_headers Expires Set-Cookie; proxy_intercept_errors on;)");
+  const Shared& shared = shared_server->shared;
   EXPECT_EQ(shared.proxy_method, "POST");
   EXPECT_EQ(shared.proxy_set_body->source(), "a=$arg_a");
   EXPECT_FALSE(shared.proxy_pass_request_headers);
@@ -63,12 +64,13 @@ TEST_F(ProxyConf, WhatGoesUpstream) {
 }
 
 TEST_F(ProxyConf, WhatIsStored) {
-  const Shared shared = good_server(R"(
+  const auto shared_server = good_server(R"(
       proxy_cache_bypass $cookie_nocache $arg_nocache; proxy_no_cache $http_pragma; proxy_cache_methods GET HEAD POST;
       proxy_cache_min_uses 3; proxy_cache_revalidate off; proxy_cache_background_update on;
       proxy_cache_use_stale error updating http_503; proxy_cache_convert_head off;
       cache_control_targets Example-Cache-Control CDN-Cache-Control; surrogate_control on;
-      heuristic_freshness 10% max=1h;)")->shared;
+      heuristic_freshness 10% max=1h;)");
+  const Shared& shared = shared_server->shared;
   EXPECT_THAT(shared.proxy_cache_bypass, SizeIs(2));
   EXPECT_THAT(shared.proxy_no_cache, SizeIs(1));
   EXPECT_TRUE(shared.proxy_cache_post);
@@ -81,7 +83,8 @@ TEST_F(ProxyConf, WhatIsStored) {
   EXPECT_TRUE(shared.surrogate_control);
   EXPECT_EQ(shared.heuristic.percent, 10u);
   EXPECT_EQ(shared.heuristic.max, 1h);
-  const Shared plain = good_server("cache_control_targets off; heuristic_freshness off;")->shared;
+  const auto plain_server = good_server("cache_control_targets off; heuristic_freshness off;");
+  const Shared& plain = plain_server->shared;
   EXPECT_THAT(plain.cache_control_targets, IsEmpty());
   EXPECT_EQ(plain.heuristic.percent, 0u);
   EXPECT_THAT(good_server("")->shared.cache_control_targets, ElementsAre("cdn-cache-control"));
@@ -89,8 +92,8 @@ TEST_F(ProxyConf, WhatIsStored) {
 
 TEST_F(ProxyConf, Upstreams) {
   const auto upstream_of = [this](const std::string& text) {
-    return good_server("location / { proxy_pass http://u; }", "upstream u { " + text + " }")
-        ->locations.at(0).proxy_pass->upstream;
+    const auto server = good_server("location / { proxy_pass http://u; }", "upstream u { " + text + " }");
+    return server->locations.at(0).proxy_pass->upstream;
   };
   const auto plain = upstream_of("server a weight=5 max_fails=3 fail_timeout=30s max_conns=7; server b backup down;");
   EXPECT_EQ(plain->balance, Balance::kRoundRobin);
@@ -112,11 +115,11 @@ TEST_F(ProxyConf, Upstreams) {
 }
 
 TEST_F(ProxyConf, ErrorPages) {
-  const Shared shared = good_server(
+  const auto shared_server = good_server(
       "error_page 404 /404.html; error_page 500 502 503 504 /50x.html; error_page 404 =200 /empty.gif; "
       "error_page 404 = /404.php; error_page 403 http://example.com/forbidden.html; "
-      "error_page 404 =301 http://example.com/notfound.html; error_page 404 = @fallback; recursive_error_pages on;")
-      ->shared;
+      "error_page 404 =301 http://example.com/notfound.html; error_page 404 = @fallback; recursive_error_pages on;");
+  const Shared& shared = shared_server->shared;
   ASSERT_THAT(shared.error_pages, SizeIs(7));
   EXPECT_THAT(shared.error_pages[1].statuses, ElementsAre(500, 502, 503, 504));
   EXPECT_FALSE(shared.error_pages[1].answer);
