@@ -95,6 +95,7 @@ Failure upstream_server(Scope& scope, const Directive& directive) {
                              "HOST[:PORT] or unix:PATH");
   }
   server.address = std::move(address.text);
+  server.name = word.text;
   if (server.address.starts_with("unix:"))
     server.address = "unix:" + under_prefix(scope.draft.config.prefix, server.address.substr(5));
   for (size_t i = 1; i < directive.arguments.size(); ++i) {

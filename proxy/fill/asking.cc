@@ -28,6 +28,16 @@ void show_nothing_private(upstream::UpstreamRequest& request) {
   });
 }
 
+// Is it one of a server that fails? 403 and 404 never are: nginx's rule.
+bool is_failure(int status, uint32_t next_upstream) {
+  constexpr std::pair<int, uint32_t> kFailures[] = {{500, config::kFailing500}, {502, config::kFailing502},
+                                                    {503, config::kFailing503}, {504, config::kFailing504},
+                                                    {429, config::kFailing429}};
+  return std::any_of(std::begin(kFailures), std::end(kFailures), [&](const auto& it) {
+    return it.first == status && (it.second & next_upstream) != 0;
+  });
+}
+
 // Turns the request to where the upstream sends it. False: that is no URL to go to.
 bool follow(const Origin& origin, std::string_view location, upstream::UpstreamRequest& request) {
   const auto url = resolver::resolve_url(request.url, location);
@@ -54,9 +64,10 @@ RetryBudget& Asking::budget(const Origin& origin) {
   return budgets_[origin.url.empty() ? origin.pass->host : source_key(origin, {})];
 }
 
-std::vector<const config::UpstreamServer*> Asking::servers(const Origin& origin, size_t turn) const {
-  auto servers = servers_in_order(*origin.pass->upstream, turn);
-  if (offline_until_.empty() || !origin.url.empty()) return servers;
+Servers Asking::servers(const Origin& origin) {
+  if (!origin.url.empty()) return servers_in_order(*origin.pass->upstream);  // none of them is asked
+  Servers servers = balancer_.order(origin.pass->upstream, origin.balance_key, io::Clock::now());
+  if (offline_until_.empty()) return servers;
   std::erase_if(servers, [&](const config::UpstreamServer* server) {
     const auto known = offline_until_.find(source_key(origin, *server));
     return known != offline_until_.end() && io::Clock::now() < known->second;
@@ -64,11 +75,14 @@ std::vector<const config::UpstreamServer*> Asking::servers(const Origin& origin,
   return servers;
 }
 
-void Asking::note_answer(const Origin& origin, const config::UpstreamServer& server, Result<void> answer) {
-  if (origin.conf->proxy_assumed_offline.count() == 0 || !origin.url.empty()) return;
-  if (answer) {
+void Asking::note_answer(const Origin& origin, const config::UpstreamServer& server, Result<int> status) {
+  if (!origin.url.empty() || (!status && status.error() == Error::kCancelled)) return;
+  balancer_.note(origin.pass->upstream, server, !status || is_failure(*status, origin.conf->proxy_next_upstream),
+                 io::Clock::now());
+  if (origin.conf->proxy_assumed_offline.count() == 0) return;
+  if (status) {
     if (!offline_until_.empty()) offline_until_.erase(source_key(origin, server));
-  } else if (answer.error() != Error::kCancelled) {
+  } else {
     offline_until_[source_key(origin, server)] = io::Clock::now() + origin.conf->proxy_assumed_offline;
   }
 }
@@ -77,6 +91,7 @@ io::Task<upstream::Exchange> Asking::ask(const Origin& origin, const config::Ups
                                          std::string_view method, ExtraFields extra,
                                          size_t buffer_limit_bytes) {
   upstream::UpstreamRequest request = make_request(origin, server, std::string(method), extra);
+  if (origin.url.empty()) request.lease = balancer_.open(origin.pass->upstream, server);
   if (buffer_limit_bytes > 0) request.buffer_limit_bytes = buffer_limit_bytes;
   const config::Repository* repository = origin.repository;
   const bool at_home = origin.url.empty();
@@ -97,7 +112,7 @@ io::Task<upstream::Exchange> Asking::ask(const Origin& origin, const config::Ups
   while (true) {
     upstream::Exchange exchange = client_.start(request);
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();
-    if (redirects == 0) note_answer(origin, server, head ? Result<void>() : head.error());
+    if (redirects == 0) note_answer(origin, server, head ? Result<int>((*head)->status) : head.error());
     if (!head || !repository || !origin.follows) co_return exchange;
     const int status = (*head)->status;
     if (status == 401 && for_edge && redirects == 0 && !asked_for_token) {

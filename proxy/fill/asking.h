@@ -7,10 +7,12 @@
 #pragma once
 
 #include <functional>
+#include <random>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
+#include "proxy/fill/balancer.h"
 #include "proxy/fill/origin.h"
 #include "proxy/fill/retry_budget.h"
 #include "proxy/fill/tokens.h"
@@ -22,11 +24,15 @@ namespace entrepot::fill {
 class Asking {
  public:
   Asking(io::Loop& loop, upstream::Client& client, std::function<void(std::string)> log_error)
-      : client_(client), log_error_(std::move(log_error)), tokens_(loop, client, log_error_) {}
+      : client_(client),
+        log_error_(std::move(log_error)),
+        tokens_(loop, client, log_error_),
+        balancer_(std::mt19937(std::random_device()())) {}
 
-  // The servers of the origin's group in the order in which to try them, but for those that are assumed
-  // offline: they gave no answer within the last `proxy_assumed_offline`. `turn` rotates.
-  std::vector<const config::UpstreamServer*> servers(const Origin& origin, size_t turn) const;
+  // The servers of the origin's group in the order in which to try them (Balancer), but for those that are
+  // assumed offline: they gave no answer within the last `proxy_assumed_offline`. A turn is taken: call it once
+  // for a request.
+  Servers servers(const Origin& origin);
 
   // The exchange that ends it: its head() answers at once. `buffer_limit_bytes` 0: the client's default.
   // REQUIRES: `origin` and `server` live until the answer.
@@ -37,12 +43,13 @@ class Asking {
   RetryBudget& budget(const Origin& origin);
 
  private:
-  void note_answer(const Origin& origin, const config::UpstreamServer& server, Result<void> answer);
+  void note_answer(const Origin& origin, const config::UpstreamServer& server, Result<int> status);
   void log_refusal(const config::Repository& repository);
 
   upstream::Client& client_;
   const std::function<void(std::string)> log_error_;
   Tokens tokens_;
+  Balancer balancer_;
   std::unordered_map<std::string, io::Clock::time_point> offline_until_;  // by source_key
   std::unordered_map<std::string, RetryBudget> budgets_;                  // by upstream
 };

@@ -54,10 +54,9 @@ io::Task<void> FillTask::ask_first() {
 // Who may be asked, and why where nobody may.
 void FillTask::list_sources() {
   const auto now = io::Clock::now();
-  const size_t turn = context_.next_turn++;
   bool set_aside = false;
   const auto add = [&](const Origin& origin, bool lends) {
-    for (const auto* server : context_.asking.servers(origin, turn)) {
+    for (const auto* server : context_.asking.servers(origin)) {
       Source source;
       source.origin = &origin;
       source.server = server;

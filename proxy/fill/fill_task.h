@@ -126,7 +126,6 @@ struct FillContext {
   Standing& standing;
   FillCounters& counters;
   std::function<void(std::string)> log_error;  // one line
-  size_t next_turn = 0;                        // rotates the servers of upstream groups
   std::unordered_map<uint64_t, std::time_t> no_ranges_until;
 
   // Names whose upstream answered 200 to a Range are asked for the whole for ten minutes.

@@ -6,12 +6,11 @@
 
 namespace entrepot::fill {
 
-std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstream& upstream, size_t turn) {
+std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstream& upstream) {
   std::vector<const config::UpstreamServer*> primary, backup;
   for (const auto& server : upstream.servers) {
     if (!server.down) (server.backup ? backup : primary).push_back(&server);
   }
-  if (!primary.empty()) std::rotate(primary.begin(), primary.begin() + turn % primary.size(), primary.end());
   primary.insert(primary.end(), backup.begin(), backup.end());
   return primary;
 }

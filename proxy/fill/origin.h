@@ -24,15 +24,16 @@ struct Origin {
   bool takes_tokens = false;                       // a registry's challenge is answered here
   std::string path;                                // path and query, as sent
   std::string url;  // absolute: asked instead of the server's path, where it is not empty
+  std::string balance_key;  // of an upstream that is balanced by address or hash
   std::vector<std::pair<std::string, std::string>>
       fields;  // from the allow-list and proxy_set_header; Host among them
   std::shared_ptr<upstream::Upload> upload;                       // the content; null: none
   std::function<void(const upstream::UpstreamHead&)> on_interim;  // of a response that passes
 };
 
-// The servers of an upstream group in the order in which to try them: those in turn, then the backups. `turn`
-// rotates.
-std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstream& upstream, size_t turn);
+// The servers of an upstream group that are not down, as they stand there, the backups behind the others. Who
+// is really asked, and when: Balancer.
+std::vector<const config::UpstreamServer*> servers_in_order(const config::Upstream& upstream);
 
 // What a server is known by beyond one fill: "host:port", in a group "group host:port"; where the origin has
 // a URL of its own, that URL's host.

@@ -104,7 +104,7 @@ io::Task<void> ContinuedBody::ask() {
   const fill::Part rest{position_, end_, 0};
   const fill::Pinned pinned{fill_->head().validator, fill_->head().length_bytes, hasher_.has_value()};
   if (lost_) co_return stream_->body_ready();
-  for (const auto* server : asking_.servers(*origin_, 0)) {
+  for (const auto* server : asking_.servers(*origin_)) {
     fill::ExtraFields extra;
     extra.emplace_back("Range", rest.range_field());
     if (!pinned.validator.empty()) extra.emplace_back("If-Range", pinned.validator);

@@ -373,7 +373,7 @@ class Explainer {
     origin.path = place_.repository ? config::behind_base(*place_.pass, wanted.target) : wanted.target;
     origin.url = wanted.url;
     Json& asked = out_["asked"] = Json::array();
-    const auto servers = fill::servers_in_order(*place_.pass->upstream, 0);
+    const auto servers = fill::servers_in_order(*place_.pass->upstream);
     const std::string subject = fill::subject_of(wanted.digest, {place_.space, wanted.name});
     for (const auto* server : servers) {
       const auto request = fill::make_request(origin, *server, "GET", {});

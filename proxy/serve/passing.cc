@@ -121,6 +121,11 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   const bool at_home = origin.url.empty();
   if (at_home && !is_set("host")) origin.fields.emplace_back("Host", place.pass->host);
   const RequestVariables variables(stream, place, asked.path);
+  if (const auto& group = *place.pass->upstream; group.balance == config::Balance::kIpHash) {
+    origin.balance_key = stream.remote_address();
+  } else {
+    group.hash_key.expand(variables, origin.balance_key);
+  }
   for (const auto& header : set) {
     if (!at_home || (for_cache && is_the_fills(header.name))) continue;
     if (asked.is_loan && !header.value.is_literal())
@@ -251,8 +256,7 @@ io::Task<Handler::Passing> Handler::open_pass(http::Stream& stream, const Asked&
     if (!conf.proxy_method.empty()) method = conf.proxy_method;
     add_content(stream, asked, method, origin);
   }
-  const auto servers =
-      tools_.asking.servers(origin, tools_.counters.passed.load(std::memory_order_relaxed));
+  const auto servers = tools_.asking.servers(origin);
   const uint32_t next = conf.proxy_next_upstream;
   const bool may_repeat = is_idempotent(method) || (next & config::kFailingNonIdempotent);
   const size_t most = conf.proxy_next_upstream_tries > 0 ? conf.proxy_next_upstream_tries : servers.size();

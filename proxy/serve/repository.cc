@@ -326,7 +326,7 @@ io::Task<resolver::Found> Handler::find_fields(http::Stream& stream, Asked& aske
 
   const fill::Origin origin = origin_of(stream, own, true);
   std::string trouble = "no server of the upstream group is up, or all are assumed offline";
-  for (const auto* server : tools_.asking.servers(origin, 0)) {
+  for (const auto* server : tools_.asking.servers(origin)) {
     fill::ExtraFields none;
     upstream::Exchange exchange = co_await tools_.asking.ask(origin, *server, "HEAD", std::move(none));
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();

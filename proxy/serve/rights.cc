@@ -48,7 +48,7 @@ io::Task<void> Handler::serve_with_right(http::Stream& stream, std::unique_ptr<A
   origin.follows = false;
   std::string trouble = "no server of the upstream group is up, or all are assumed offline";
   Error error = Error::kConnect;
-  for (const auto* server : tools_.asking.servers(origin, 0)) {
+  for (const auto* server : tools_.asking.servers(origin)) {
     fill::ExtraFields none;
     upstream::Exchange exchange = co_await tools_.asking.ask(origin, *server, "HEAD", std::move(none));
     Result<const upstream::UpstreamHead*> head = co_await exchange.head();

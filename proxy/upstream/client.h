@@ -76,6 +76,7 @@ struct UpstreamRequest {
   std::string tls_name;                     // SNI and the name verified; empty: the URL's host
   size_t buffer_limit_bytes = 1024 * 1024;  // the transfer pauses while that much waits to be read
   std::string unix_socket;                  // connect there instead; empty: by the URL
+  std::shared_ptr<const void> lease;        // held for as long as the Exchange is there
   bool only_public =
       false;  // not to loopback, private, link-local or other addresses that are not the world's
 };
