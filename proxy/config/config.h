@@ -56,7 +56,7 @@ struct UpstreamServer {
   uint32_t max_fails = 1;  // within fail_timeout, until it is left out for as long; 0: never
   std::chrono::seconds fail_timeout{10};
   uint32_t max_conns = 0;  // requests at a time; 0: no limit
-  std::string name;        // as it is written
+  std::string name = {};   // as it is written
 };
 enum class Balance : uint8_t { kRoundRobin, kLeastConn, kIpHash, kHash, kHashConsistent, kRandom, kRandomTwo };
 struct Upstream {

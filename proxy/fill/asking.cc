@@ -28,16 +28,6 @@ void show_nothing_private(upstream::UpstreamRequest& request) {
   });
 }
 
-// Is it one of a server that fails? 403 and 404 never are: nginx's rule.
-bool is_failure(int status, uint32_t next_upstream) {
-  constexpr std::pair<int, uint32_t> kFailures[] = {{500, config::kFailing500}, {502, config::kFailing502},
-                                                    {503, config::kFailing503}, {504, config::kFailing504},
-                                                    {429, config::kFailing429}};
-  return std::any_of(std::begin(kFailures), std::end(kFailures), [&](const auto& it) {
-    return it.first == status && (it.second & next_upstream) != 0;
-  });
-}
-
 // Turns the request to where the upstream sends it. False: that is no URL to go to.
 bool follow(const Origin& origin, std::string_view location, upstream::UpstreamRequest& request) {
   const auto url = resolver::resolve_url(request.url, location);
@@ -77,7 +67,9 @@ Servers Asking::servers(const Origin& origin) {
 
 void Asking::note_answer(const Origin& origin, const config::UpstreamServer& server, Result<int> status) {
   if (!origin.url.empty() || (!status && status.error() == Error::kCancelled)) return;
-  balancer_.note(origin.pass->upstream, server, !status || is_failure(*status, origin.conf->proxy_next_upstream),
+  // A server that answers 403 or 404 never is one that fails: nginx's rule.
+  const uint32_t failing = origin.conf->proxy_next_upstream & ~(config::kFailing403 | config::kFailing404);
+  balancer_.note(origin.pass->upstream, server, !status || (failing_of_status(*status) & failing) != 0,
                  io::Clock::now());
   if (origin.conf->proxy_assumed_offline.count() == 0) return;
   if (status) {

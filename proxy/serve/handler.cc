@@ -62,6 +62,8 @@ void Handler::on_request(http::Stream& stream) noexcept {
   if (is_misdirected(stream, place))
     return refuse(stream, &place, 421, "misdirected",
                   "this connection's certificate does not cover the host that is asked for");
+  if (request.method != http::Method::kGet && request.method != http::Method::kHead && serve_method(stream, place))
+    return;
   if (!path)
     return refuse_input(stream, place, 400, "malformed", "the request target is not a path that can be resolved",
                         kPathRule);
@@ -73,7 +75,6 @@ void Handler::serve_at(http::Stream& stream, const Place& place, std::optional<R
   const http::Request& request = stream.request();
   if (place.logs_sent_fields) stream.keep_sent_fields();
   const bool reads = request.method == http::Method::kGet || request.method == http::Method::kHead;
-  if (!reads && serve_method(stream, place)) return;
   if (place.location && place.location->internal && stream.redirects == 0)
     return refuse(stream, &place, 404, "not-found", "no location serves this path");
   if (place.pass && lacks_last_slash(*place.location, path->path())) return redirect_to_slash(stream, place, *path);

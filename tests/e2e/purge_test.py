@@ -99,7 +99,7 @@ def test_what_is_changed_upstream_comes_with_the_next_request(stored, origin):
     origin.add("/a/1", data=b"new", etag='"v2"')
     assert stored.fetch("/a/1").body != b"new"
     purge(stored, url=stored.url("/a/1"), soft=True)
-    assert all(stored.fetch("/a/1").body == b"new" for _ in range(4))
+    assert {stored.fetch("/a/1").body for _ in range(4)} == {b"new"}
 
 
 def test_soft_serves_stale_where_the_upstream_is_in_trouble_and_hard_does_not(make_edge, origin):
@@ -223,13 +223,13 @@ def repositories(make_edge, origin):
 
 
 @pytest.mark.parametrize("order, meant", [
-    ({"repository": "things"}, {"/things/x/1", "/things/x/2", "/things/y"}),
-    ({"repository": "things", "path": "/x/"}, {"/things/x/1", "/things/x/2"}),
-    ({"repository": "all"}, {"/things/x/1", "/things/x/2", "/things/y", "/others/y"}),
-    ({"url": "/things/y"}, {"/things/y"}),
-    ({"url": "/all/y"}, {"/things/y", "/others/y"}),
-    ({"prefix": "/things/x"}, {"/things/x/1", "/things/x/2"}),
-    ({"prefix": "/"}, {"/things/x/1", "/things/x/2", "/things/y", "/others/y"}),
+    ({"repository": "things"}, ["/things/x/1", "/things/x/2", "/things/y"]),
+    ({"repository": "things", "path": "/x/"}, ["/things/x/1", "/things/x/2"]),
+    ({"repository": "all"}, ["/things/x/1", "/things/x/2", "/things/y", "/others/y"]),
+    ({"url": "/things/y"}, ["/things/y"]),
+    ({"url": "/all/y"}, ["/things/y", "/others/y"]),
+    ({"prefix": "/things/x"}, ["/things/x/1", "/things/x/2"]),
+    ({"prefix": "/"}, ["/things/x/1", "/things/x/2", "/things/y", "/others/y"]),
 ], ids=str)
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
 def test_a_repository_forgets_what_is_meant(repositories, origin, order, meant, soft):
@@ -262,8 +262,7 @@ def test_what_cannot_be_purged_is_refused_and_said(edge, order, status, why):
 def test_only_a_post_purges_and_only_on_the_admin_listener(stored, origin):
     assert ask(stored, None, "GET", "?tag=all")[0] == 405
     assert ask(stored, {"tag": "all"}, fields=[("Origin", "https://elsewhere.example")])[0] == 403
-    assert stored.fetch("/purge?tag=all").status == 404  # the origin's
-    assert stored.fetch("/a/1", method="PURGE").status in (405, 404, 501)
+    assert stored.fetch("/purge?tag=all", method="POST").status == 404  # the origin's
     origin.forget()
     assert stored.fetch("/a/1").status == 200 and origin.requests == []
     assert ask(stored, None, "POST", "?tag=one&tag=two&soft=0")[1]["names"] == 2

@@ -1,10 +1,12 @@
 // Who is asked: nginx's methods, by counting.
 #include "proxy/fill/balancer.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 
 namespace entrepot::fill {
@@ -73,7 +75,8 @@ TEST_F(Balancing, WhoFailedComesLastForAWhile) {
   fail(group, 0);
   EXPECT_EQ(order(group), "bca");
   now_ += 11s;
-  EXPECT_EQ(order(group).back(), 'c') << "it may try again";
+  EXPECT_THAT((std::set<char>{order(group).front(), order(group).front()}), testing::ElementsAre('a', 'b'))
+      << "it may try again";
   now_ += 1s;
   fail(group, 0);
   EXPECT_EQ(order(group), "bca") << "and failed at its first try";
@@ -167,7 +170,8 @@ TEST_F(Balancing, ARingLosesOnlyWhatTheLostServerHad) {
     const std::string key = "/file" + std::to_string(i);
     const char first = order(all, key).front();
     ++counts[first];
-    if (first != 'b') EXPECT_EQ(order(fewer, key).front(), first) << key;
+    if (first == 'b') continue;
+    EXPECT_EQ(order(fewer, key).front(), first) << key;
   }
   EXPECT_GT(counts['a'], 150);
   EXPECT_GT(counts['b'], 150);
