@@ -121,7 +121,9 @@ std::string normalised(std::string_view name, std::string_view value) {
 
 int64_t freshness_lifetime(const StoredResponse& response) {
   const int64_t said = lifetime(response, control_of(response));
-  return response.stale_from == 0 ? said : std::min(said, current_age(response, response.stale_from));
+  if (response.stale_from == 0) return said;
+  constexpr int64_t kBehind = 2;  // seconds, by which the clock of whoever asks may be behind that of who purged
+  return std::min(said, std::max<int64_t>(0, current_age(response, response.stale_from) - kBehind));
 }
 
 int64_t current_age(const StoredResponse& response, std::time_t now) {

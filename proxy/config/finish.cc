@@ -62,6 +62,10 @@ class Finisher {
   Failure make_shared_part(const SharedDraft& draft, Shared& out) {
     out.proxy_cache_key = default_key_;
     settle(draft, out);
+    std::erase_if(out.proxy_hide_headers, [&out](const std::string& name) {  // nginx: passing has the last word
+      return std::find(out.proxy_pass_headers.begin(), out.proxy_pass_headers.end(), name) !=
+             out.proxy_pass_headers.end();
+    });
     out.types = draft.types ? draft.types : default_types_;
     if (auto failed = find_cache(draft, out)) return failed;
     return find_log_formats(draft, out);

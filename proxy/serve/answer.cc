@@ -66,6 +66,7 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
     if (multipart && field.name == "content-type") continue;
     fields_.push_back(field);
   }
+  if (prepared.from_upstream) shape_fields(stream, place, prepared.redirects);
   if (status == 200 || status == 206) tell_digests(stream, prepared, status == 200);
   char text[80];
   const auto keep_number = [&](uint64_t value) {

@@ -336,6 +336,7 @@ class Handler final : public http::RequestHandler {
 
   // answer.cc
   void answer(http::Stream& stream, const Place& place, const Content& content);
+  void shape_fields(http::Stream& stream, const Place& place, bool may_redirect);  // shaping.cc
   void tell_digests(http::Stream& stream, const PreparedResponse& prepared, bool whole);
   void refuse_content(http::Stream& stream, const Place& place, const Content& content, int status);
   std::string_view cache_status_of(http::Stream& stream, const Content& content);

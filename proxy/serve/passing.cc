@@ -322,6 +322,7 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
     if (!is_for_client(*asked.place, name)) continue;
     fields_.push_back({stream.keep(name), stream.keep(value), true});
   }
+  shape_fields(stream, *asked.place, true);
   if (const auto text = head.field("content-length"); !text.empty()) {
     length = std::strtoull(std::string(text).c_str(), nullptr, 10);
     fields_.push_back({"content-length", stream.keep(text), true});

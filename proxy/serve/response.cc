@@ -25,6 +25,7 @@ std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredR
   for (const auto& [name, value] : p.stored.fields) {
     has_repr_digest |= name == "repr-digest";
     p.has_date |= name == "date";
+    p.redirects |= name == "location" || name == "refresh";
     if (name == "accept-ranges" || name == "content-length") continue;
     const bool varies = name == "etag" || name == "last-modified" || name == "date" || name == "expires" ||
                         name.find("digest") != std::string::npos ||

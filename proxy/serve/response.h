@@ -25,6 +25,7 @@ struct PreparedResponse {
   std::string hit_field;  // the whole of it where this is a hit
   std::string date;       // where the upstream sent none
   bool has_date = false;  // a Date stands among the fields
+  bool redirects = false;  // so does a Location, or a Refresh
   std::vector<http::Field> fields;  // views into the above
 
   bool from_upstream = true;  // then it has an age and a way through us; a local file has neither

@@ -144,6 +144,14 @@ TEST(IsFresh, EndsWhenAgeReachesTheLifetime) {
   EXPECT_FALSE(is_fresh(r, kNow + 10));
 }
 
+TEST(IsFresh, EndsWithASoftPurgeAlsoByAClockThatIsBehind) {
+  StoredResponse r = with_control("max-age=1000");
+  r.stale_from = kNow + 500;
+  for (const int behind : {0, 1, 2}) EXPECT_FALSE(is_fresh(r, kNow + 500 - behind)) << behind;
+  r.stale_from = kNow;
+  EXPECT_FALSE(is_fresh(r, kNow));
+}
+
 TEST(IsFresh, CountsTheAgeThatItCameWith) {
   StoredResponse r = with_control("max-age=10");
   r.age_seconds = 8;
