@@ -1,8 +1,8 @@
 #include "proxy/http/http1_head.h"
 
 #include <algorithm>
-#include <array>
 
+#include "proxy/http/grammar.h"
 #include "proxy/http/session_stream.h"
 
 namespace entrepot::http {
@@ -10,29 +10,6 @@ namespace entrepot::http {
 namespace {
 
 constexpr HeadProblem kGood{};
-
-constexpr std::array<bool, 256> table_of(std::string_view extra) {
-  std::array<bool, 256> table{};
-  for (int c = '0'; c <= '9'; ++c) table[static_cast<size_t>(c)] = true;
-  for (int c = 'a'; c <= 'z'; ++c) table[static_cast<size_t>(c)] = table[static_cast<size_t>(c - 32)] = true;
-  for (const char c : extra) table[static_cast<unsigned char>(c)] = true;
-  return table;
-}
-
-constexpr auto kTokenChars = table_of("!#$%&'*+-.^_`|~");
-constexpr auto kAuthorityChars = table_of("-._~%!$&'()*+;=:[]");
-
-bool all_of(std::string_view text, const std::array<bool, 256>& table) {
-  return std::all_of(text.begin(), text.end(),
-                     [&table](char c) { return table[static_cast<unsigned char>(c)]; });
-}
-
-bool is_value_char(char c) {
-  const auto u = static_cast<unsigned char>(c);
-  return u == '\t' || (u >= ' ' && u != 0x7f);
-}
-
-bool is_target_char(char c) { return c > ' ' && c < 0x7f; }
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -66,13 +43,13 @@ HeadProblem read_target(std::string_view target, Http1Head& out) {
     return {400, "the request target has no form that is known"};
   }
   const std::string_view rest = target.substr(scheme + 3);
-  const size_t path = std::min(rest.find_first_of("/?#"), rest.size());
+  const size_t path = std::min(rest.find_first_of("/?"), rest.size());
   out.authority = rest.substr(0, path);
   out.target = rest.substr(path);
-  if (out.authority.empty() || !all_of(out.authority, kAuthorityChars))
+  if (out.authority.empty() || !is_authority(out.authority))
     return {400, "the request target's authority is malformed"};
-  if (out.target.empty()) out.target = "/";
-  return out.target.front() == '/' ? kGood : HeadProblem{400, "the request target has no path"};
+  if (out.target.empty()) out.target = out.method == "OPTIONS" ? "*" : "/";
+  return kGood;
 }
 
 HeadProblem read_version(std::string_view version, Http1Head& out) {
@@ -92,11 +69,10 @@ HeadProblem read_request_line(std::string_view line, Http1Head& out) {
   if (second == std::string_view::npos) return {400, "the request line is malformed"};
   out.method = line.substr(0, first);
   out.target = line.substr(first + 1, second - first - 1);
-  if (out.method.empty() || !all_of(out.method, kTokenChars)) return {400, "the method is malformed"};
+  if (!is_token(out.method)) return {400, "the method is malformed"};
   if (const HeadProblem problem = read_version(line.substr(second + 1), out); problem.status != 0)
     return problem;
-  if (out.target.empty() || !std::all_of(out.target.begin(), out.target.end(), is_target_char))
-    return {400, "the request target is malformed"};
+  if (!is_target_text(out.target)) return {400, "the request target is malformed"};
   return read_target(out.target, out);
 }
 
@@ -128,7 +104,7 @@ HeadProblem read_field(std::string_view name, std::string_view value, Framing& f
   switch (name.size()) {
     case 4:
       if (!is(name, "host")) break;
-      if (std::exchange(framing.host, true) || !all_of(value, kAuthorityChars))
+      if (std::exchange(framing.host, true) || !is_authority(value))
         return {400, "host is malformed or repeated"};
       if (out.authority.empty()) out.authority = value;
       break;
@@ -153,14 +129,8 @@ HeadProblem read_field(std::string_view name, std::string_view value, Framing& f
 }
 
 HeadProblem read_line(std::string_view line, Framing& framing, Http1Head& out) {
-  if (line.front() == ' ' || line.front() == '\t') return {400, "a field is folded over lines"};
-  const size_t colon = line.find(':');
-  if (colon == std::string_view::npos || colon == 0) return {400, "a field has no name"};
-  const std::string_view name = line.substr(0, colon);
-  const std::string_view value = trim(line.substr(colon + 1));
-  if (!all_of(name, kTokenChars)) return {400, "a field's name is malformed"};
-  if (!std::all_of(value.begin(), value.end(), is_value_char))
-    return {400, "a field's value has a control character"};
+  std::string_view name, value;
+  if (const HeadProblem problem = split_field(line, name, value); problem.status != 0) return problem;
   if (out.fields.size() == kMaxRequestFields) return {431, "the request has too many fields"};
   out.fields.emplace_back(name, value);
   return read_field(name, value, framing, out);
@@ -186,6 +156,17 @@ Http1Framer::Found Http1Framer::scan(std::string_view input) noexcept {
     return at_ > kMaxHeadBytes ? Found::kTooLarge : Found::kWhole;
   }
   return at_ > kMaxHeadBytes ? Found::kTooLarge : Found::kMore;
+}
+
+HeadProblem split_field(std::string_view line, std::string_view& name, std::string_view& value) {
+  if (line.starts_with(' ') || line.starts_with('\t')) return {400, "a field is folded over lines"};
+  const size_t colon = line.find(':');
+  if (colon == std::string_view::npos || colon == 0) return {400, "a field has no name"};
+  name = line.substr(0, colon);
+  value = trim(line.substr(colon + 1));
+  if (!is_token(name)) return {400, "a field's name is malformed"};
+  if (!is_field_value(value)) return {400, "a field's value has a control character"};
+  return kGood;
 }
 
 HeadProblem read_http1_head(std::string_view head, Http1Head& out) {

@@ -30,8 +30,9 @@ class Http1Framer {
 };
 
 struct Http1Head {
-  std::string_view method, target,
-      authority;  // origin-form or "*"; authority from an absolute-form target, else from Host
+  // The target in origin-form, or "*"; of an absolute-form without a path the query alone ("?a"). The
+  // authority from an absolute-form, else from Host.
+  std::string_view method, target, authority;
   int minor_version = 1;
   std::vector<std::pair<std::string_view, std::string_view>>
       fields;                // as sent, values without the white space around them
@@ -49,5 +50,8 @@ struct HeadProblem {
 
 // Reads a whole head (as Http1Framer found it) into `out`, whose views point into it.
 HeadProblem read_http1_head(std::string_view head, Http1Head& out);
+
+// Takes the line of a field apart, its line end taken off; the value loses the white space around it.
+HeadProblem split_field(std::string_view line, std::string_view& name, std::string_view& value);
 
 }  // namespace entrepot::http

@@ -1,5 +1,7 @@
 #include "proxy/http/http1_session.h"
 
+#include <llhttp.h>
+
 #include <algorithm>
 #include <charconv>
 #include <utility>
@@ -40,48 +42,40 @@ void append_status_line(std::string& out, int status) {
       .append("\r\n");
 }
 
+// llhttp's view of a head that was read already: it has to agree.
+HeadProblem check_with_llhttp(std::string_view text, bool has_content) {
+  static const llhttp_settings_t settings = [] {
+    llhttp_settings_t s;
+    llhttp_settings_init(&s);
+    s.on_message_complete = [](llhttp_t*) -> int { return HPE_PAUSED; };
+    return s;
+  }();
+  llhttp_t parser;
+  llhttp_init(&parser, HTTP_REQUEST, &settings);
+  // llhttp 8.1 takes no tab for the white space before a length or a coding.
+  static thread_local std::string spaced;
+  if (text.find('\t') != std::string_view::npos) {
+    spaced = text;
+    std::replace(spaced.begin(), spaced.end(), '\t', ' ');
+    text = spaced;
+  }
+  llhttp_errno_t result = llhttp_execute(&parser, text.data(), text.size());
+  if (result == HPE_INVALID_METHOD) return {501, "the method is not known"};
+  if (result == HPE_PAUSED_UPGRADE) result = HPE_PAUSED;  // no upgrade is made
+  return result == (has_content ? HPE_OK : HPE_PAUSED) ? HeadProblem{}
+                                                       : HeadProblem{400, "the head is malformed"};
+}
+
 }  // namespace
-
-// Called by llhttp while it reads content; of the head only that it is legal matters.
-struct Http1Callbacks {
-  static Http1Session* of(llhttp_t* parser) { return static_cast<Http1Session*>(parser->data); }
-  static int on_body(llhttp_t* parser, const char* at, size_t length) {
-    of(parser)->on_content(bytes_of({at, length}));
-    return HPE_OK;
-  }
-  static int on_field(llhttp_t* parser, const char* at, size_t length) {
-    if (of(parser)->in_content_) of(parser)->trailer_name_.append(at, length);
-    return HPE_OK;
-  }
-  static int on_value(llhttp_t* parser, const char* at, size_t length) {
-    if (of(parser)->in_content_) of(parser)->trailer_value_.append(at, length);
-    return HPE_OK;
-  }
-  static int on_value_complete(llhttp_t* parser) {
-    if (of(parser)->in_content_) of(parser)->on_trailer();
-    return HPE_OK;
-  }
-  static int on_end(llhttp_t*) { return HPE_PAUSED; }
-
-  static const llhttp_settings_t* settings() {
-    static const llhttp_settings_t settings = [] {
-      llhttp_settings_t s;
-      llhttp_settings_init(&s);
-      s.on_body = on_body;
-      s.on_header_field = on_field;
-      s.on_header_value = on_value;
-      s.on_header_value_complete = on_value_complete;
-      s.on_message_complete = on_end;
-      return s;
-    }();
-    return &settings;
-  }
-};
 
 Http1Session::Http1Session(Connection& connection)
     : connection_(connection), since_(connection.accepted_at()) {
-  llhttp_init(&parser_, HTTP_REQUEST, Http1Callbacks::settings());
-  parser_.data = this;
+  sink_.bytes = [this](std::span<const std::byte> bytes) {
+    if (current_) current_->content()->append(bytes);
+  };
+  sink_.trailer = [this](std::string_view name, std::string_view value) {
+    if (current_) current_->add_trailer(name, value);
+  };
 }
 
 bool Http1Session::receive(std::span<const std::byte> bytes) {
@@ -172,13 +166,14 @@ void Http1Session::on_head(std::string_view text) {
   request.version = head.minor_version == 0 ? Version::kHttp10 : Version::kHttp11;
   request.method_text = current_->keep(head.method);
   request.authority = current_->keep(head.authority);
-  request.target = current_->keep(head.target);
+  request.target = current_->keep(head.target.front() == '?' ? "/" + std::string(head.target) : head.target);
   for (const auto& [name, value] : head.fields) current_->add_field(name, value);
   if (current_->too_large()) {
     release(false);
     return refuse({431, "the request's fields are too large"});
   }
   content_pending_ = head.has_content && head.content_length != 0;
+  if (content_pending_) content_.begin(head.content_length);
   dropped_bytes_ = 0;
   current_->expects_continue = head.expects_continue && content_pending_;
   if (head.has_content) current_->open_content(head.content_length);
@@ -192,18 +187,6 @@ void Http1Session::on_head(std::string_view text) {
   current_->announce();
 }
 
-HeadProblem Http1Session::check_with_llhttp(std::string_view text, bool has_content) {
-  llhttp_init(&parser_, HTTP_REQUEST, Http1Callbacks::settings());
-  parser_.data = this;
-  in_content_ = false;
-  llhttp_errno_t result = llhttp_execute(&parser_, text.data(), text.size());
-  if (result == HPE_INVALID_METHOD) return {501, "the method is not known"};
-  if (result == HPE_PAUSED_UPGRADE) result = HPE_PAUSED;  // no upgrade is made
-  in_content_ = true;
-  return result == (has_content ? HPE_OK : HPE_PAUSED) ? HeadProblem{}
-                                                       : HeadProblem{400, "the head is malformed"};
-}
-
 // The client waits until what came is taken.
 bool Http1Session::holds_content() const noexcept {
   return content_pending_ && current_ && current_->content()->buffered_bytes() > 0;
@@ -212,11 +195,10 @@ bool Http1Session::holds_content() const noexcept {
 void Http1Session::read_content() {
   const std::string_view content = input();
   if (content.empty()) return;
-  const llhttp_errno_t result = llhttp_execute(&parser_, content.data(), content.size());
-  const bool ended = result == HPE_PAUSED || result == HPE_PAUSED_UPGRADE;
-  const bool bad = result != HPE_OK && !ended;
-  const size_t n =
-      ended ? static_cast<size_t>(llhttp_get_error_pos(&parser_) - content.data()) : content.size();
+  size_t n = 0;
+  const auto found = content_.read(content, sink_, n);
+  const bool ended = found == Http1ContentReader::Found::kEnd;
+  const bool bad = found == Http1ContentReader::Found::kBad;
   content_pending_ = !ended;
   consume_input(n);
   // To what nobody wants even the framing counts: chunks of one byte are many.
@@ -225,16 +207,6 @@ void Http1Session::read_content() {
   if (!current_) return;
   if (bad) current_->content()->fail(RequestContent::Problem::kMalformed);
   if (ended) current_->content()->end();
-}
-
-void Http1Session::on_content(std::span<const std::byte> bytes) {
-  if (current_) current_->content()->append(bytes);
-}
-
-void Http1Session::on_trailer() {
-  if (current_) current_->add_trailer(trailer_name_, trailer_value_);
-  trailer_name_.clear();
-  trailer_value_.clear();
 }
 
 // The connection ends after the response in hand.

@@ -6,13 +6,12 @@
 // too much of it, or an error in it, ends the connection after the response.
 #pragma once
 
-#include <llhttp.h>
-
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "proxy/http/connection.h"
+#include "proxy/http/http1_content.h"
 #include "proxy/http/http1_head.h"
 #include "proxy/http/session.h"
 #include "proxy/http/session_stream.h"
@@ -47,18 +46,14 @@ class Http1Session final : public Session {
   void reset(SessionStream& stream, ResetReason reason) override;
 
  private:
-  friend struct Http1Callbacks;
   enum class Sent : uint8_t { kAll, kFull, kWaiting, kBroken };
 
   std::string_view input() const noexcept { return std::string_view(input_).substr(input_at_); }
   void consume_input(size_t n);
   bool next_request();
   void on_head(std::string_view text);
-  HeadProblem check_with_llhttp(std::string_view text, bool has_content);
   bool holds_content() const noexcept;
   void read_content();
-  void on_content(std::span<const std::byte> bytes);
-  void on_trailer();
   void stop_listening();
   void refuse(const HeadProblem& problem);
   Sent send_content(io::Wire& wire);
@@ -70,11 +65,10 @@ class Http1Session final : public Session {
   std::string input_;  // not yet read
   size_t input_at_ = 0;
   Http1Framer framer_;
-  llhttp_t parser_;               // of the current request: its content
-  bool content_pending_ = false;  // of the last request
-  bool in_content_ = false;       // the parser is past the head: fields are trailers
-  size_t dropped_bytes_ = 0;      // of it, that nobody wanted
-  std::string trailer_name_, trailer_value_;
+  Http1ContentReader content_;
+  Http1ContentReader::Sink sink_;  // the current stream
+  bool content_pending_ = false;   // of the last request
+  size_t dropped_bytes_ = 0;       // of it, that nobody wanted
   SessionStream* current_ = nullptr;
   std::string out_;  // a response's head, or all of a refusal
   SessionStream* peeked_ = nullptr;

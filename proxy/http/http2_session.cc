@@ -6,6 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/http/grammar.h"
+#include "resolver/text.h"
+
 namespace entrepot::http {
 
 namespace {
@@ -23,13 +26,6 @@ uint8_t* bytes_of(std::string_view view) {
   return reinterpret_cast<uint8_t*>(const_cast<char*>(view.data()));
 }
 
-bool same_text(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    return lower(x) == lower(y);
-  });
-}
-
 }  // namespace
 
 struct Http2Callbacks {
@@ -39,8 +35,7 @@ struct Http2Callbacks {
   }
 
   static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
-    Http2Session& s = self(user);
-    if (!s.limits_.on_frame(*head, s.connection_.state().now)) s.calm_down();
+    self(user).on_begin_frame(*head);
     return 0;
   }
   static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
@@ -131,7 +126,7 @@ Http2Session::Http2Session(Connection& connection)
 Http2Session::~Http2Session() { nghttp2_session_del(session_); }
 
 bool Http2Session::receive(std::span<const std::byte> bytes) {
-  if (calming_) return true;
+  if (stopped_) return true;
   const ssize_t n =
       nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   if (n >= 0 && nghttp2_session_get_outbound_queue_size(session_) <= kMaxQueuedFrames) return true;
@@ -283,13 +278,21 @@ void Http2Session::reset_with(SessionStream& stream, uint32_t code) {
   connection_.wake();
 }
 
-void Http2Session::calm_down() {
-  if (std::exchange(calming_, true)) return;
-  nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+void Http2Session::stop(uint32_t code) {
+  if (!std::exchange(stopped_, true)) nghttp2_session_terminate_session(session_, code);
+}
+
+void Http2Session::on_begin_frame(const nghttp2_frame_hd& head) {
+  if (!limits_.on_frame(head, connection_.state().now)) return stop(NGHTTP2_ENHANCE_YOUR_CALM);
+  // nghttp2 1.52 drops what follows here without a word.
+  if (head.type == NGHTTP2_PRIORITY && head.stream_id == 0) return stop(NGHTTP2_PROTOCOL_ERROR);
+  if (head.type != NGHTTP2_HEADERS || nghttp2_session_find_stream(session_, head.stream_id)) return;
+  if (const uint32_t error = ids_.on_headers(head.stream_id); error != NGHTTP2_NO_ERROR) stop(error);
 }
 
 void Http2Session::on_begin_headers(int32_t id) {
-  if (calming_) return;
+  if (stopped_) return;
+  ids_.on_opened(id);
   ServerState& state = connection_.state();
   SessionStream* stream = state.streams.acquire();
   stream->open(*this, connection_);
@@ -342,14 +345,17 @@ void Http2Session::on_request(SessionStream& stream) {
   request.version = Version::kHttp2;
   if (stream.too_large()) return stream.refuse(431, "the request has too many fields, or too large ones");
   if (request.target.empty()) return stream.refuse(405, "CONNECT is not served here");
-  if (request.target.front() != '/' && request.target != "*")
-    return reset_with(stream, NGHTTP2_PROTOCOL_ERROR);
+  const bool has_form = request.target.front() == '/' || request.target == "*";
+  if (!has_form || !is_target_text(request.target)) return reset_with(stream, NGHTTP2_PROTOCOL_ERROR);
   if (const auto host = stream.field_value("host"); host.data()) {
     if (request.authority.empty()) request.authority = host;
-    if (!same_text(host, request.authority)) return reset_with(stream, NGHTTP2_PROTOCOL_ERROR);
+    if (!resolver::equals_ignoring_case(host, request.authority))
+      return reset_with(stream, NGHTTP2_PROTOCOL_ERROR);
   }
+  if (!is_authority(request.authority)) return reset_with(stream, NGHTTP2_PROTOCOL_ERROR);
+  stream.join_cookies();
   if (const auto expectation = stream.field_value("expect"); expectation.data()) {
-    if (!same_text(expectation, "100-continue"))
+    if (!resolver::equals_ignoring_case(expectation, "100-continue"))
       return stream.refuse(417, "the only expectation that is met is 100-continue");
     stream.expects_continue = true;
   }
@@ -368,9 +374,10 @@ void Http2Session::on_frame_sent(const nghttp2_frame& frame) {
     connection_.state().counters.protocol_errors.fetch_add(1, std::memory_order_relaxed);
   }
   if (frame.hd.type == NGHTTP2_RST_STREAM) {
+    ids_.on_reset(frame.hd.stream_id);
     const uint32_t code = frame.rst_stream.error_code;
     const bool ours = code == NGHTTP2_NO_ERROR || code == NGHTTP2_INTERNAL_ERROR || code == NGHTTP2_CANCEL;
-    if (!ours && !limits_.on_fault(connection_.state().now)) calm_down();
+    if (!ours && !limits_.on_fault(connection_.state().now)) stop(NGHTTP2_ENHANCE_YOUR_CALM);
     return;
   }
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;

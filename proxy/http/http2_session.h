@@ -11,6 +11,7 @@
 #include "proxy/http/http2_limits.h"
 #include "proxy/http/session.h"
 #include "proxy/http/session_stream.h"
+#include "proxy/http/stream_ids.h"
 
 namespace entrepot::http {
 
@@ -41,6 +42,7 @@ class Http2Session final : public Session {
   friend struct Http2Callbacks;
 
   // nghttp2's callbacks.
+  void on_begin_frame(const nghttp2_frame_hd& head);
   void on_begin_headers(int32_t id);
   void on_header(SessionStream& stream, std::string_view name, std::string_view value);
   void on_frame(const nghttp2_frame& frame);
@@ -53,12 +55,14 @@ class Http2Session final : public Session {
   void on_request(SessionStream& stream);
   bool submit_trailers(SessionStream& stream);
   void release(SessionStream& stream);
-  void calm_down();
+  // Ends the connection with this error: nothing more is read.
+  void stop(uint32_t code);
   void reset_with(SessionStream& stream, uint32_t code);
 
   Connection& connection_;
   nghttp2_session* session_ = nullptr;
   Http2Limits limits_;
+  StreamIds ids_;
   SessionStream* first_ = nullptr;  // the open streams
   io::Wire* wire_ = nullptr;        // during produce()
   std::span<const std::byte>
@@ -67,7 +71,7 @@ class Http2Session final : public Session {
   bool woken_ = false;               // it called body_ready() meanwhile
   bool full_ = false;
   int32_t head_of_ = 0;  // the stream whose header block is under way; 0: none
-  bool notified_ = false, goaway_ = false, calming_ = false;
+  bool notified_ = false, goaway_ = false, stopped_ = false;
   uint32_t requests_ = 0;
   io::Clock::time_point since_;
 };

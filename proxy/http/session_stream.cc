@@ -69,6 +69,18 @@ bool SessionStream::add_field(std::string_view name, std::string_view value) {
   return true;
 }
 
+void SessionStream::join_cookies() {
+  const auto is_cookie = [](const Field& field) { return field.name == "cookie"; };
+  const auto first = std::find_if(fields_.begin(), fields_.end(), is_cookie);
+  if (first == fields_.end() || std::none_of(first + 1, fields_.end(), is_cookie)) return;
+  std::string joined(first->value);
+  for (auto crumb = first + 1; crumb != fields_.end(); ++crumb) {
+    if (is_cookie(*crumb)) joined.append("; ").append(crumb->value);
+  }
+  fields_.erase(std::remove_if(first + 1, fields_.end(), is_cookie), fields_.end());
+  first->value = texts_.keep(joined);
+}
+
 void SessionStream::open_content(uint64_t length) {
   content_ = std::make_shared<RequestContent>(*this, length);
 }

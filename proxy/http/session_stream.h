@@ -55,6 +55,8 @@ class SessionStream final : public Stream {
   bool too_large() const noexcept { return too_large_; }
   // As Request::field, before announce().
   std::string_view field_value(std::string_view name) const noexcept;
+  // Cookies that came in crumbs are one field. Source: RFC 9113 8.2.3.
+  void join_cookies();
   // Content follows the head. `length`: as announced.
   void open_content(uint64_t length);
   void add_trailer(std::string_view name, std::string_view value);

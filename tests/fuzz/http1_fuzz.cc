@@ -23,8 +23,8 @@ void check_head(std::string_view text) {
     return;
   }
   require(within(head.method, text) && within(head.authority, text), "views are of the head");
-  require(head.target == "/" || within(head.target, text), "views are of the head");
-  require(head.target.starts_with('/') || head.target == "*", "a target is a path");
+  require(head.target == "/" || head.target == "*" || within(head.target, text), "views are of the head");
+  require(head.target.find_first_of("/?*") == 0, "a target is a path, or a query alone");
   for (const auto& [name, value] : head.fields)
     require(within(name, text) && within(value, text) && !name.empty(), "views are of the head");
 }

@@ -59,7 +59,8 @@ const Row kRefused[] = {
     {"an absolute target of another scheme", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     {"an absolute target without authority", "GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     {"user information in the target", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-    {"an absolute target with only a query", "GET http://a?b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+    {"a fragment", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+    {"a fragment of an absolute target", "GET http://a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     {"* for GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     {"CONNECT", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405},
     {"a lower-case version", "GET / http/1.1\r\nHost: a\r\n\r\n", 400},
@@ -164,6 +165,12 @@ TEST(Http1Head, ReducesAnAbsoluteTargetAndItsAuthorityWinsOverHost) {
   const std::string bare = "GET https://edge.example HTTP/1.1\r\nHost: other\r\n\r\n";
   ASSERT_EQ(status_of(bare, head), 0);
   EXPECT_EQ(head.target, "/");
+  const std::string query = "GET https://edge.example?a HTTP/1.1\r\nHost: other\r\n\r\n";
+  ASSERT_EQ(status_of(query, head), 0);
+  EXPECT_EQ(head.target, "?a");
+  const std::string server = "OPTIONS https://edge.example HTTP/1.1\r\nHost: other\r\n\r\n";
+  ASSERT_EQ(status_of(server, head), 0);
+  EXPECT_EQ(head.target, "*");
 }
 
 TEST(Http1Head, FindsCloseInAListOfConnectionOptions) {

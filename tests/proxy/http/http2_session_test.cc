@@ -72,6 +72,23 @@ TEST(Http2, HostStandsInForAuthorityAndMustAgreeWithIt) {
   EXPECT_EQ(h2.answers[differ].error, static_cast<uint32_t>(NGHTTP2_PROTOCOL_ERROR));
 }
 
+TEST(Http2, CookiesThatCameInCrumbsAreOneField) {
+  TestServer server;
+  server.handler.script = [](Stream& stream) {
+    std::string seen;
+    for (const Field& field : stream.request().fields)
+      seen.append(field.name).append("=").append(field.value).append("|");
+    respond_text(stream, seen);
+  };
+  Client client(server);
+  Http2Client h2(client);
+  const int32_t id = h2.request(
+      "/", "GET",
+      {{"a", "1"}, {"cookie", "x=1"}, {"b", "2"}, {"cookie", "y=2"}, {"cookie", "z=3"}, {"c", "3"}});
+  ASSERT_TRUE(h2.run_until([&] { return h2.answers[id].closed; }));
+  EXPECT_EQ(h2.answers[id].body, "a=1|cookie=x=1; y=2; z=3|b=2|c=3|");
+}
+
 TEST(Http2, HeadAndNotModifiedHaveNoContent) {
   TestServer server;
   server.handler.script = [](Stream& stream) {
