@@ -39,7 +39,7 @@ class EdgeImpl final : public Edge {
   std::string build(std::shared_ptr<const config::Config> config, ListenerFds listeners, uint32_t workers) {
     if (auto error = open_resources(*config); !error.empty()) return error;
     std::string error;
-    auto options = listener_options(*config, listeners, workers, error);
+    auto options = listener_options(config, listeners, workers, error);
     if (!error.empty()) return error;
     pool_ = std::make_unique<io::Pool>(std::max<size_t>(4, 2 * workers));
     hashing_ = std::make_unique<io::Pool>(1);
@@ -74,7 +74,7 @@ class EdgeImpl final : public Edge {
     std::lock_guard lock(reload_mutex_);
     if (auto error = open_resources(*config); !error.empty()) return error;
     std::string error;
-    auto options = listener_options(*config, listeners, workers_.size(), error);
+    auto options = listener_options(config, listeners, workers_.size(), error);
     if (!error.empty()) return error;
     std::atomic<size_t> left{workers_.size()};
     for (size_t i = 0; i < workers_.size(); ++i) {
@@ -152,11 +152,11 @@ class EdgeImpl final : public Edge {
   std::string open_resources(const config::Config& config);
   void drop_unused(const config::Config& config);
   uintptr_t address_id(const std::string& address);
-  std::shared_ptr<SSL_CTX> tls_for(const config::Config& config, const config::Listen& listen,
-                                   std::string& error);
-  std::vector<std::vector<http::ListenerOptions>> listener_options(const config::Config& config,
-                                                                   const ListenerFds& fds, size_t workers,
-                                                                   std::string& error);
+  std::shared_ptr<SSL_CTX> tls_for(const std::shared_ptr<const config::Config>& config,
+                                   const config::Listen& listen, std::string& error);
+  std::vector<std::vector<http::ListenerOptions>> listener_options(
+      const std::shared_ptr<const config::Config>& config, const ListenerFds& fds, size_t workers,
+      std::string& error);
   void watch_loops();
   serve::Site site_of_its_own() const;
 
@@ -245,13 +245,16 @@ uintptr_t EdgeImpl::address_id(const std::string& address) {
   return addresses_.size() - 1;
 }
 
-std::shared_ptr<SSL_CTX> EdgeImpl::tls_for(const config::Config& config, const config::Listen& listen,
-                                           std::string& error) {
-  io::TlsSelector selector;
-  for (const auto& server : config.servers) {
-    const auto own = std::find_if(server->listens.begin(), server->listens.end(),
-                                  [&](const auto& l) { return l.address == listen.address; });
-    if (own == server->listens.end() || server->certificates.empty()) continue;
+// Each server of the listener shows its own certificates; one that has none, those of the default server.
+std::shared_ptr<SSL_CTX> EdgeImpl::tls_for(const std::shared_ptr<const config::Config>& config,
+                                           const config::Listen& listen, std::string& error) {
+  std::map<const config::Server*, std::shared_ptr<SSL_CTX>> contexts;
+  std::shared_ptr<SSL_CTX> own;
+  const config::Server* fallback = &config->find_server(listen.address, "");
+  for (const auto& server : config->servers) {
+    const bool listens = std::any_of(server->listens.begin(), server->listens.end(),
+                                     [&](const auto& l) { return l.address == listen.address; });
+    if (!listens || server->certificates.empty()) continue;
     io::TlsOptions options;
     for (const auto& certificate : server->certificates)
       options.certificates.push_back({certificate.path, certificate.key});
@@ -262,17 +265,21 @@ std::shared_ptr<SSL_CTX> EdgeImpl::tls_for(const config::Config& config, const c
     options.http2 = listen.http2 || server->http2;
     auto context = io::make_tls_context(options, error);
     if (!context) return nullptr;
-    selector.add(server->names, context, own->default_server);
+    if (!own || server.get() == fallback) own = context;
+    contexts.emplace(server.get(), std::move(context));
   }
-  return selector.default_context();
+  if (!own) return nullptr;
+  return io::choosing_context(own, [config, address = listen.address, contexts = std::move(contexts)](
+                                       std::string_view name) -> SSL_CTX* {
+    const auto found = contexts.find(&config->find_server(address, name));
+    return found == contexts.end() ? nullptr : found->second.get();
+  });
 }
 
-std::vector<std::vector<http::ListenerOptions>> EdgeImpl::listener_options(const config::Config& config,
-                                                                           const ListenerFds& fds,
-                                                                           size_t workers,
-                                                                           std::string& error) {
+std::vector<std::vector<http::ListenerOptions>> EdgeImpl::listener_options(
+    const std::shared_ptr<const config::Config>& config, const ListenerFds& fds, size_t workers, std::string& error) {
   std::vector<std::vector<http::ListenerOptions>> all(workers);
-  for (const auto& listen : config.listen_addresses()) {
+  for (const auto& listen : config->listen_addresses()) {
     const auto found = fds.find(listen.address);
     if (found == fds.end() || found->second.size() < workers) {
       error = "no listening sockets for " + listen.address;
@@ -283,11 +290,11 @@ std::vector<std::vector<http::ListenerOptions>> EdgeImpl::listener_options(const
     options.http2 = listen.http2;
     options.proxy_protocol = listen.proxy_protocol;
     if (listen.ssl && !(options.tls = tls_for(config, listen, error))) return all;
-    const config::Server& first = config.find_server(listen.address, "");
+    const config::Server& first = config->find_server(listen.address, "");
     options.header_timeout = first.shared.client_header_timeout;
     options.keepalive_timeout = first.shared.keepalive_timeout;
     options.send_timeout = first.shared.send_timeout;
-    options.max_connections = config.worker_connections;
+    options.max_connections = config->worker_connections;
     for (size_t i = 0; i < workers; ++i) {
       options.fd = found->second[i];
       all[i].push_back(options);

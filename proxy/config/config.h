@@ -181,8 +181,7 @@ struct Shared {
   uint32_t proxy_next_upstream = kFailingError | kFailingTimeout;  // of Failing
   uint32_t proxy_next_upstream_tries = 0;            // 0: as many as there are servers
   milliseconds proxy_next_upstream_timeout{0};       // 0: none
-  bool proxy_ssl_server_name = true;                 // SNI
-  std::optional<Template> proxy_ssl_name;
+  std::optional<Template> proxy_ssl_name;  // SNI and the name verified; none: the host of proxy_pass
 
   // What of its answer comes to the client, and how.
   std::vector<std::string> proxy_hide_headers, proxy_pass_headers;  // lower case

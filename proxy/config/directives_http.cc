@@ -207,6 +207,7 @@ Failure no_effect(Scope& scope, const Directive& directive) {
       {"sendfile", "bytes are held against their checksums before they are sent"},
       {"tcp_nopush", "heads and bodies are written together"},
       {"tcp_nodelay", "it is always on"},
+      {"proxy_ssl_server_name", "upstreams are always told the name"},
       {"server_tokens", "no Server field is sent"},
   };
   const std::string& name = directive.name.text;

@@ -74,7 +74,6 @@ struct SharedDraft {
   std::optional<milliseconds> proxy_send_timeout;
   std::optional<uint32_t> proxy_next_upstream, proxy_next_upstream_tries;
   std::optional<milliseconds> proxy_next_upstream_timeout;
-  std::optional<bool> proxy_ssl_server_name;
   std::optional<Template> proxy_ssl_name;
 
   std::optional<std::vector<std::string>> proxy_hide_headers, proxy_pass_headers, proxy_ignore_headers;

@@ -26,7 +26,6 @@ constexpr std::tuple kSettings{
     std::pair(&D::proxy_next_upstream, &S::proxy_next_upstream),
     std::pair(&D::proxy_next_upstream_tries, &S::proxy_next_upstream_tries),
     std::pair(&D::proxy_next_upstream_timeout, &S::proxy_next_upstream_timeout),
-    std::pair(&D::proxy_ssl_server_name, &S::proxy_ssl_server_name),
     std::pair(&D::proxy_ssl_name, &S::proxy_ssl_name),
     std::pair(&D::proxy_hide_headers, &S::proxy_hide_headers),
     std::pair(&D::proxy_pass_headers, &S::proxy_pass_headers),

@@ -110,10 +110,11 @@ upstream::UpstreamRequest make_request(const Origin& origin, const config::Upstr
     request.tls_certificate = origin.conf->proxy_ssl_certificate;
     request.tls_certificate_key = origin.conf->proxy_ssl_certificate_key;
   }
-  // The name that the certificate must bear: the host that proxy_pass names; in a group of several servers
-  // each its own.
-  if (origin.url.empty() && origin.pass->upstream->servers.size() == 1)
-    request.tls_name = std::string(without_port(origin.pass->host));
+  if (origin.url.empty()) {
+    request.tls_name = origin.tls_name;
+    if (request.tls_name.empty() && origin.pass->upstream->servers.size() == 1)
+      request.tls_name = std::string(without_port(origin.pass->host));
+  }
   return request;
 }
 

@@ -24,6 +24,7 @@ struct Origin {
   bool takes_tokens = false;                       // a registry's challenge is answered here
   std::string path;                                // path and query, as sent
   std::string url;  // absolute: asked instead of the server's path, where it is not empty
+  std::string tls_name;     // of proxy_ssl_name; empty: the host of proxy_pass, of a group each server's own
   std::string balance_key;  // of an upstream that is balanced by address or hash
   std::vector<std::pair<std::string, std::string>>
       fields;  // from the allow-list and proxy_set_header; Host among them

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 
 namespace entrepot::io {
 
@@ -96,64 +95,28 @@ std::shared_ptr<SSL_CTX> make_tls_context(const TlsOptions& options, std::string
   return context;
 }
 
-struct TlsSelector::Choice {
-  struct ByLength {
-    bool operator()(const std::string& a, const std::string& b) const {
-      return a.size() != b.size() ? a.size() > b.size() : a < b;
-    }
-  };
-  using Wildcards = std::map<std::string, std::shared_ptr<SSL_CTX>, ByLength>;  // longest first
+namespace {
 
-  std::shared_ptr<SSL_CTX> fallback;
-  std::map<std::string, std::shared_ptr<SSL_CTX>, std::less<>> exact;
-  Wildcards fronts;  // ".example.com" of "*.example.com"
-  Wildcards ends;    // "www.example." of "www.example.*"
-
-  void add(std::string_view name, const std::shared_ptr<SSL_CTX>& context) {
-    if (name.starts_with("*.")) {
-      fronts.try_emplace(std::string(name.substr(1)), context);
-    } else if (name.starts_with('.')) {
-      fronts.try_emplace(std::string(name), context);
-      exact.try_emplace(std::string(name.substr(1)), context);
-    } else if (name.ends_with(".*")) {
-      ends.try_emplace(std::string(name.substr(0, name.size() - 1)), context);
-    } else {
-      exact.try_emplace(std::string(name), context);
-    }
-  }
-
-  SSL_CTX* find(std::string_view name) const {
-    if (const auto found = exact.find(name); found != exact.end()) return found->second.get();
-    for (const auto& [suffix, context] : fronts) {
-      if (name.size() > suffix.size() && name.ends_with(suffix)) return context.get();
-    }
-    for (const auto& [prefix, context] : ends) {
-      if (name.size() > prefix.size() && name.starts_with(prefix)) return context.get();
-    }
-    return fallback.get();
-  }
+struct Choice {
+  std::shared_ptr<SSL_CTX> own;
+  TlsChooser choose;
 
   static int on_server_name(SSL* ssl, int*, void* self) {
     const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     if (!name) return SSL_TLSEXT_ERR_NOACK;
-    SSL_set_SSL_CTX(ssl, static_cast<const Choice*>(self)->find(lower(name)));
+    if (SSL_CTX* chosen = static_cast<const Choice*>(self)->choose(lower(name))) SSL_set_SSL_CTX(ssl, chosen);
     return SSL_TLSEXT_ERR_OK;
   }
 };
 
-TlsSelector::TlsSelector() : choice_(std::make_shared<Choice>()) {}
+}  // namespace
 
-void TlsSelector::add(std::span<const std::string> names, std::shared_ptr<SSL_CTX> context, bool is_default) {
-  for (const auto& name : names) choice_->add(lower(name), context);
-  if (is_default || !choice_->fallback) choice_->fallback = std::move(context);
-}
-
-std::shared_ptr<SSL_CTX> TlsSelector::default_context() {
-  SSL_CTX* const context = choice_->fallback.get();
-  if (!context) return nullptr;
+std::shared_ptr<SSL_CTX> choosing_context(std::shared_ptr<SSL_CTX> own, TlsChooser choose) {
+  auto choice = std::make_shared<Choice>(Choice{std::move(own), std::move(choose)});
+  SSL_CTX* const context = choice->own.get();
   SSL_CTX_set_tlsext_servername_callback(context, &Choice::on_server_name);
-  SSL_CTX_set_tlsext_servername_arg(context, choice_.get());
-  return std::shared_ptr<SSL_CTX>(choice_, context);  // whoever holds the default holds them all
+  SSL_CTX_set_tlsext_servername_arg(context, choice.get());
+  return std::shared_ptr<SSL_CTX>(std::move(choice), context);
 }
 
 }  // namespace entrepot::io

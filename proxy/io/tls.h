@@ -4,8 +4,8 @@
 #include <openssl/ssl.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,22 +31,11 @@ struct TlsOptions {
 // line. Thread-safe; so is what it returns.
 std::shared_ptr<SSL_CTX> make_tls_context(const TlsOptions& options, std::string& error);
 
-// Chooses a context by the name the client asks for (SNI). Names are as in server_name: "a.example.com",
-// "*.example.com",
-// ".example.com" (both of them), "www.example.*". Order of choice: exact, longest wildcard in front, longest
-// wildcard at the end, default.
-class TlsSelector {
- public:
-  TlsSelector();
-  // The first one added is the default until another says that it is.
-  void add(std::span<const std::string> names, std::shared_ptr<SSL_CTX> context, bool is_default);
-  // The context for a listener. It keeps the others alive and chooses among them; null when none was added.
-  // Thread-safe once made; nothing may be added after.
-  std::shared_ptr<SSL_CTX> default_context();
+// The context for a client that asks for `name` (SNI, in lower case, not empty); null: the listener's own.
+using TlsChooser = std::function<SSL_CTX*(std::string_view name)>;
 
- private:
-  struct Choice;
-  std::shared_ptr<Choice> choice_;
-};
+// `own` as a listener's context that hands its clients over to those that `choose` names. `choose` must be
+// thread-safe, and keep what it names; it lives as long as what is returned.
+std::shared_ptr<SSL_CTX> choosing_context(std::shared_ptr<SSL_CTX> own, TlsChooser choose);
 
 }  // namespace entrepot::io

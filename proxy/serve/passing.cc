@@ -126,6 +126,7 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   } else {
     group.hash_key.expand(variables, origin.balance_key);
   }
+  if (place.conf->proxy_ssl_name) place.conf->proxy_ssl_name->expand(variables, origin.tls_name);
   for (const auto& header : set) {
     if (!at_home || (for_cache && is_the_fills(header.name))) continue;
     if (asked.is_loan && !header.value.is_literal())

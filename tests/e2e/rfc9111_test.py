@@ -108,7 +108,7 @@ ROWS = [
     twice("4.2.2", "for a status that may", [("Last-Modified", at(-1000000))], HIT, status=301, place="h"),
     # 4.2.3, 5.1: age
     twice("4.2.3", "an older Date", STALE + [TAG], VALIDATED),
-    twice("4.2.3", "a Date within its lifetime", cc("max-age=200", ("Date", at(-100))), HIT),
+    twice("4.2.3", "a Date within its lifetime", cc("max-age=9000", ("Date", at(-1000))), HIT),
     twice("4.2.3", "a Date in the future", [FRESH, ("Date", at(1000))], HIT),
     twice("4.2.3", "a Date that is none", [FRESH, ("Date", "yesterday")], HIT),
     twice("5.1", "Age beyond the lifetime", [FRESH, ("Age", "7200"), TAG], VALIDATED),

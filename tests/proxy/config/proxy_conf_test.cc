@@ -43,7 +43,7 @@ TEST_F(ProxyConf, WhatGoesUpstream) {
       proxy_method post; proxy_set_body "a=$arg_a"; proxy_pass_request_headers off; proxy_pass_request_body off;
       proxy_send_timeout 3s; proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_504
       http_403 http_404 http_429 non_idempotent; proxy_next_upstream_tries 2; proxy_next_upstream_timeout 4s;
-      proxy_ssl_server_name off; proxy_ssl_name $host; proxy_hide_header X-A; proxy_hide_header X-B;
+      proxy_ssl_name $host; proxy_hide_header X-A; proxy_hide_header X-B;
       proxy_pass_header Server; proxy_ignore_headers Expires Set-Cookie; proxy_intercept_errors on;)");
   const Shared& shared = shared_server->shared;
   EXPECT_EQ(shared.proxy_method, "POST");
@@ -54,7 +54,6 @@ TEST_F(ProxyConf, WhatGoesUpstream) {
   EXPECT_EQ(shared.proxy_next_upstream, 0xfffu & ~kFailingUpdating);
   EXPECT_EQ(shared.proxy_next_upstream_tries, 2u);
   EXPECT_EQ(shared.proxy_next_upstream_timeout, 4s);
-  EXPECT_FALSE(shared.proxy_ssl_server_name);
   EXPECT_EQ(shared.proxy_ssl_name->source(), "$host");
   EXPECT_THAT(shared.proxy_hide_headers, ElementsAre("x-a", "x-b"));
   EXPECT_THAT(shared.proxy_pass_headers, ElementsAre("server"));

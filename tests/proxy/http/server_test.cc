@@ -111,12 +111,13 @@ TEST_F(TlsServer, ManyAnswersShareAWrite) {
 
 TEST(Server, ChoosesTheCertificateBySni) {
   const TestCertificate one("one.example"), wild("wild.example"), fallback("default.example");
-  io::TlsSelector selector;
-  const std::string one_names[] = {"one.example"}, wild_names[] = {"*.wild.example"}, no_names[] = {""};
-  selector.add(one_names, context_of(one), false);
-  selector.add(no_names, context_of(fallback), true);
-  selector.add(wild_names, context_of(wild, false), false);
-  TestServer server([&](http::ListenerOptions& options) { options.tls = selector.default_context(); });
+  const auto named = context_of(one), other = context_of(wild, false);
+  const auto choose = [&](std::string_view name) -> SSL_CTX* {
+    if (name == "one.example") return named.get();
+    return name.ends_with(".wild.example") ? other.get() : nullptr;
+  };
+  const auto own = io::choosing_context(context_of(fallback), choose);
+  TestServer server([&](http::ListenerOptions& options) { options.tls = own; });
   const std::pair<const char*, const char*> rows[] = {
       {"one.example", "one.example"},       {"ONE.example", "one.example"},
       {"a.wild.example", "wild.example"},   {"wild.example", "default.example"},
