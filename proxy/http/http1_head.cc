@@ -92,9 +92,24 @@ HeadProblem read_length(std::string_view value, Framing& framing, Http1Head& out
   return kGood;
 }
 
+// Codings that are tokens, and behind them "chunked": the content has an end, but what it is nobody knows
+// here.
+bool is_other_coding(std::string_view value) {
+  const size_t comma = value.rfind(',');
+  if (comma == std::string_view::npos || !is(trim(value.substr(comma + 1)), "chunked")) return false;
+  for (value = value.substr(0, comma);;) {
+    const size_t end = std::min(value.find(','), value.size());
+    const std::string_view coding = trim(value.substr(0, end));
+    if (!is_token(coding) || is(coding, "chunked")) return false;
+    if (end == value.size()) return true;
+    value.remove_prefix(end + 1);
+  }
+}
+
 HeadProblem read_coding(std::string_view value, Framing& framing, Http1Head& out) {
-  if (std::exchange(framing.chunked, true) || !is(value, "chunked"))
-    return {400, "transfer-encoding is not just chunked"};
+  const bool repeated = std::exchange(framing.chunked, true);
+  if (!repeated && is_other_coding(value)) return {501, "the only transfer coding that is known is chunked"};
+  if (repeated || !is(value, "chunked")) return {400, "transfer-encoding is not just chunked"};
   if (out.minor_version == 0) return {400, "HTTP/1.0 has no transfer-encoding"};
   out.has_content = true;
   return kGood;
@@ -156,6 +171,14 @@ Http1Framer::Found Http1Framer::scan(std::string_view input) noexcept {
     return at_ > kMaxHeadBytes ? Found::kTooLarge : Found::kWhole;
   }
   return at_ > kMaxHeadBytes ? Found::kTooLarge : Found::kMore;
+}
+
+HeadProblem too_large_head(std::string_view input) {
+  const std::string_view line = input.substr(0, std::min(input.find('\r'), input.size()));
+  const size_t method = std::min(line.find(' '), line.size());
+  if (method > kMaxHeadBytes / 2) return {501, "the method is longer than any that is known"};
+  if (line.size() > kMaxHeadBytes / 2) return {414, "the request's target is too long"};
+  return {431, "the request's head is too large"};
 }
 
 HeadProblem split_field(std::string_view line, std::string_view& name, std::string_view& value) {

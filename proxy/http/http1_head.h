@@ -51,6 +51,9 @@ struct HeadProblem {
 // Reads a whole head (as Http1Framer found it) into `out`, whose views point into it.
 HeadProblem read_http1_head(std::string_view head, Http1Head& out);
 
+// What is wrong with a head that is too large (Http1Framer::Found::kTooLarge): its method, its target or its fields.
+HeadProblem too_large_head(std::string_view input);
+
 // Takes the line of a field apart, its line end taken off; the value loses the white space around it.
 HeadProblem split_field(std::string_view line, std::string_view& name, std::string_view& value);
 

@@ -143,7 +143,7 @@ bool Http1Session::next_request() {
       refuse({400, "a line of the head does not end in CRLF"});
       return true;
     case Http1Framer::Found::kTooLarge:
-      refuse({431, "the request's head is too large"});
+      refuse(too_large_head(input()));
       return true;
     case Http1Framer::Found::kWhole:
       break;

@@ -1,9 +1,13 @@
 """HTTP/1 requests that are allowed, whatever their look, are served once and alike, and what is pipelined behind them is
 served too; content that is not framed to the letter reaches no upstream whole. Source: RFC 9112 2, 3, 5, 6, 7, 9.
 """
+import socket
+import threading
+
 import pytest
 
-from support.http1 import BEHIND, CHUNKED, asked_with, exchange, field, request, responses
+from support.client import connect
+from support.http1 import BEHIND, CHUNKED, asked_with, exchange, field, read_all, request, responses
 
 THING, OTHER = ("GET", "/pass/thing", b""), ("GET", "/pass/other", b"")
 
@@ -153,3 +157,58 @@ def test_an_absolute_form_without_a_path_has_one(strict_edge, strict_origin):
     for target in (b"http://localhost", b"http://localhost?q"):
         exchange(strict_edge.clear_port, line(b"GET " + target + b" HTTP/1.1", host=b"Host: a\r\nConnection: close"))
     assert [r.target for r in strict_origin.requests[before:]] == ["/", "/?q"]
+
+
+@pytest.mark.parametrize("method, path", [("GET", "/probe"), ("HEAD", "/small"), ("HEAD", "/pass/nothing")])
+def test_an_answer_without_content_is_not_framed_as_if_it_had_some(strict_edge, method, path):
+    with connect(strict_edge.clear_port) as c:
+        c.sendall(request(line=f"{method} {path} HTTP/1.1".encode()) + BEHIND)
+        head, _, rest = read_all(c).partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower() and rest.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert path != "/probe" or b"content-length" not in head.lower()
+
+
+def test_an_answer_is_of_this_edges_own_version_with_a_space_behind_the_status(strict_edge, asked):
+    for version in (b"HTTP/1.0", b"HTTP/1.1"):
+        found = exchange(strict_edge.clear_port, b"GET /pass/thing " + version + b"\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert found.startswith(b"HTTP/1.1 200 ")
+    assert asked() == [THING, THING]
+
+
+def test_a_client_that_is_still_sending_hears_why_it_is_refused(strict_edge):
+    """A reset would take the answer from it, before it has read it."""
+    with connect(strict_edge.clear_port) as c:
+        c.sendall(b"GET / HTTP/1.1\nHost: a\n\n")
+        try:
+            for _ in range(100):
+                c.sendall(b"more" * 1000)
+        except OSError:
+            pass
+        assert read_all(c).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_request_that_may_not_be_repeated_is_not(make_edge):
+    """An upstream that keeps its connection, and closes it on the next request without a word, may have acted on that."""
+    heard = []
+
+    def serve(connection):
+        with connection, connection.makefile("rb") as reader:
+            while (line := reader.readline()):
+                while reader.readline() != b"\r\n":
+                    pass
+                heard.append(line.split()[0])
+                if heard[-1] != b"GET":
+                    return
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    def accept():
+        for _ in range(2):
+            threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        edge = make_edge(f"location / {{ proxy_pass http://127.0.0.1:{listener.getsockname()[1]}; proxy_cache off; }}",
+                         workers=1).start()
+        assert edge.fetch("/").body == b"ok"
+        assert edge.fetch("/", method="POST").status == 502
+    assert heard == [b"GET", b"POST"]

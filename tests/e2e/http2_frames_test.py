@@ -97,7 +97,7 @@ STREAMS = [
     Row("idle: CONTINUATION", [frame(CONTINUATION, 1, SMALL, END_HEADERS)], connection_error(PROTOCOL_ERROR)),
     Row("idle: PRIORITY is ignored", [priority(1)], ignored),
     # RFC 9113 5.1: a frame on a closed stream MAY be a connection error; what was on its way when the stream was reset
-    # must not be one. DATA is counted and dropped, whoever closed the stream.
+    # must not be one. nghttp2 counts DATA and drops it, whoever closed the stream.
     Row("idle: a stream passed over is closed: DATA", [headers(3, SMALL), end_of(3), data(1, b"x")], ignored),
     Row("idle: of the server's: DATA", [data(2, b"x")], connection_error(PROTOCOL_ERROR)),
     Row("idle: of the server's: WINDOW_UPDATE", [window_update(2, 1)], connection_error(PROTOCOL_ERROR)),
@@ -296,3 +296,47 @@ def test_cleartext_that_has_no_preface_is_http1_and_refused_as_such(strict_edge,
     with Frames(strict_edge.clear_port, opening=opening) as c:
         c.until(lambda: c.at_end)
         assert c.bytes.split(b"\r\n")[0] in (b"HTTP/1.1 400 Bad Request", b"HTTP/1.1 505 HTTP Version Not Supported")
+
+
+def test_the_servers_preface_is_settings_that_need_no_word_of_the_client(strict_edge):
+    with Frames(strict_edge.tls_port, strict_edge.ca, opening=b"") as c:
+        c.until(lambda: c.seen)
+        first = c.seen[0]
+        assert (first.kind, first.flags, first.stream) == (SETTINGS, 0, 0)
+        values = dict(struct.iter_unpack(">HI", first.payload))
+        assert values.get(ENABLE_PUSH, 0) == 0 and values[MAX_CONCURRENT_STREAMS] >= 100
+        assert values[MAX_HEADER_LIST_SIZE] == 32768
+
+
+@pytest.mark.parametrize("most, larger", [(None, 16384), (65536, 65536)], ids=["as nobody says", "as the client says"])
+def test_no_frame_is_larger_than_the_client_takes(strict_edge, most, larger):
+    opening = PREFACE + settings(*[(MAX_FRAME_SIZE, most)] * bool(most), (INITIAL_WINDOW_SIZE, 1 << 20))
+    with Frames(strict_edge.tls_port, strict_edge.ca, opening) as c:
+        c.send(window_update(0, 1 << 20), headers(1, BIG))
+        c.until(lambda: 1 in c.ended)
+        assert c.bodies[1] == b"b" * 200_000
+        assert max(len(f.payload) for f in c.seen) <= larger
+
+
+def test_what_is_sent_has_no_flag_and_no_bit_that_has_no_meaning(strict_edge):
+    known = {DATA: END_STREAM, HEADERS: END_STREAM | END_HEADERS, SETTINGS: ACK, PING: ACK}
+    with Frames(strict_edge.tls_port, strict_edge.ca) as c:
+        c.send(headers(1, BIG), headers(3, get("/nothing")), headers(5, get("/small", method="HEAD")))
+        c.ping()
+        c.send(window_update(0, 1 << 20), window_update(1, 1 << 20))
+        c.until(lambda: {1, 3, 5} <= c.ended)
+        assert {f.kind for f in c.seen} <= {DATA, HEADERS, SETTINGS, PING, WINDOW_UPDATE}
+        assert not [f for f in c.seen if f.flags & ~known.get(f.kind, 0) or f.stream >> 31]
+        for fields in c.heads.values():
+            assert list(fields)[0] == ":status" and fields.keys().isdisjoint({"connection", "transfer-encoding"})
+            assert all(name == name.lower() for name in fields)
+
+
+def test_goaway_names_the_last_stream_that_was_looked_at(strict_edge):
+    with Frames(strict_edge.tls_port, strict_edge.ca) as c:
+        c.send(headers(1, SMALL), headers(7, SMALL))
+        c.until(lambda: {1, 7} <= c.ended)
+        c.send(frame(PING, 1, b"12345678"))
+        c.until(lambda: c.at_end)
+        last = [f for f in c.seen if f.kind == GOAWAY][-1]
+        assert struct.unpack(">II", last.payload[:8]) == (7, PROTOCOL_ERROR)

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Each requirement of a table here (section, level, the requirement in our words, tests) names tests that exist.
 
-A test is `Suite.Name` (C++), `x_test.py::test_name` or `x_test.py::*` (all of tests/e2e/x_test.py), `[section what]` (a
-row of tests/e2e/rfc9111_test.py), or `-: reason` where there is none.
+A test is `Suite.Name` (C++), `x_test.py::test_name` or `x_test.py::*` (all of tests/e2e/x_test.py), `x_test.py[row]` (a
+row of its tables, by its name), `[section what]` (a row of tests/e2e/rfc9111_test.py), or `-: reason` where there is
+none.
 """
 import glob
 import os
 import re
 import sys
 
+ROWS = ("hpack", "http1_content", "http1_strictness", "http2_frames", "http2_requests")  # the files with named rows
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LEVELS = {"MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY"}
 
@@ -27,6 +29,9 @@ def known_tests():
         file = os.path.basename(path)
         known.add(file + "::*")
         known |= {f"{file}::{name}" for name in re.findall(r"^def (test_\w+)\(", read(path), re.M)}
+    for name in ROWS:
+        file = f"{name}_test.py"
+        known |= {f"{file}[{row}]" for row in re.findall(r'"((?:[^"\\\n])+)"', read(f"{TESTS}/e2e/{file}"))}
     rows = re.findall(r'twice\("([^"]+)", "([^"]+)"', read(TESTS + "/e2e/rfc9111_test.py"))
     return known | {f"[{section} {what}]" for section, what in rows}
 

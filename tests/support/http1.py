@@ -1,5 +1,6 @@
 """HTTP/1 written by hand: requests of any bytes, and a strict reading of all that is answered."""
 import re
+import socket
 
 from support.client import connect
 
@@ -8,21 +9,28 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 BEHIND = b"GET /pass/other HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
+def read_all(connection):
+    """What comes until the end, clean or not."""
+    got = b""
+    try:
+        while (piece := connection.recv(65536)):
+            got += piece
+    except ConnectionResetError:
+        pass
+    return got
+
+
 def exchange(port, request, half_close=False):
     """All that comes until the end, which must come within seconds."""
-    connection = connect(port)
-    connection.settimeout(5)
-    got = b""
-    with connection:
+    with connect(port) as connection:
+        connection.settimeout(5)
         try:
             connection.sendall(request)
             if half_close:
-                connection.shutdown(1)
-            while (piece := connection.recv(65536)):
-                got += piece
+                connection.shutdown(socket.SHUT_WR)
         except (ConnectionResetError, BrokenPipeError):
             pass
-    return got
+        return read_all(connection)
 
 
 def responses(got):
