@@ -22,9 +22,6 @@ bool Http2Limits::on_frame(const nghttp2_frame_hd& head, io::Clock::time_point n
       return resets_.take(now);
     case NGHTTP2_WINDOW_UPDATE:
       return ++window_updates_ <= 5 + 2 * (streams_ + 10 * data_sent_);
-    case NGHTTP2_DATA:
-      empty_data_ = head.length == 0 && !(head.flags & NGHTTP2_FLAG_END_STREAM) ? empty_data_ + 1 : 0;
-      return empty_data_ <= 1;
     case NGHTTP2_PRIORITY:
     case NGHTTP2_PRIORITY_UPDATE:
       return ++priorities_ <= 100 * (1 + streams_);

@@ -32,6 +32,8 @@ class Http2Limits {
   bool on_frame(const nghttp2_frame_hd& head, io::Clock::time_point now) noexcept;
   // We had to send RST_STREAM because of what the peer did (MadeYouReset, CVE-2025-8671).
   bool on_fault(io::Clock::time_point now) noexcept { return faults_.take(now); }
+  // A frame of a request. `empty`: DATA without a byte of content that does not end it, padded or not.
+  bool on_content(bool empty) noexcept { return (empty_data_ = empty ? empty_data_ + 1 : 0) <= 1; }
   void on_stream() noexcept { ++streams_; }
   void on_data_sent() noexcept { ++data_sent_; }
 

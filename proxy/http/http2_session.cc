@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/http/grammar.h"
+#include "proxy/http/http2_callbacks.h"
 #include "resolver/text.h"
 
 namespace entrepot::http {
@@ -16,99 +17,14 @@ namespace {
 constexpr uint32_t kMaxStreams = 100;
 constexpr size_t kMaxQueuedFrames = 1000;
 constexpr size_t kFrameHeadBytes = 9;
+constexpr size_t kMostDecodedBytes = 8 * kMaxRequestFieldBytes;
 constexpr uint8_t kDrainPing[8] = {'d', 'r', 'a', 'i', 'n', 0, 0, 0};
-
-std::string_view text(const uint8_t* data, size_t length) {
-  return {reinterpret_cast<const char*>(data), length};
-}
 
 uint8_t* bytes_of(std::string_view view) {
   return reinterpret_cast<uint8_t*>(const_cast<char*>(view.data()));
 }
 
 }  // namespace
-
-struct Http2Callbacks {
-  static Http2Session& self(void* user) { return *static_cast<Http2Session*>(user); }
-  static SessionStream* stream(nghttp2_session* session, int32_t id) {
-    return static_cast<SessionStream*>(nghttp2_session_get_stream_user_data(session, id));
-  }
-
-  static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
-    self(user).on_begin_frame(*head);
-    return 0;
-  }
-  static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
-    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) self(user).on_begin_headers(frame->hd.stream_id);
-    return 0;
-  }
-  static int header(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* name,
-                    size_t name_length, const uint8_t* value, size_t value_length, uint8_t, void* user) {
-    auto* to = stream(session, frame->hd.stream_id);
-    if (!to) return 0;
-    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-      to->add_trailer(text(name, name_length), text(value, value_length));
-    } else {
-      self(user).on_header(*to, text(name, name_length), text(value, value_length));
-    }
-    return 0;
-  }
-  static int frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
-    self(user).on_frame(*frame);
-    return 0;
-  }
-  static int data_chunk(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t length,
-                        void* user) {
-    self(user).on_data(id, std::as_bytes(std::span(data, length)));
-    return 0;
-  }
-  static int frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user) {
-    self(user).on_frame_sent(*frame);
-    return 0;
-  }
-  static int stream_close(nghttp2_session* session, int32_t id, uint32_t, void* user) {
-    if (auto* closed = stream(session, id)) self(user).on_stream_closed(*closed);
-    return 0;
-  }
-  static ssize_t read(nghttp2_session*, int32_t, uint8_t*, size_t length, uint32_t* flags,
-                      nghttp2_data_source* source, void* user) {
-    return self(user).read_body(*static_cast<SessionStream*>(source->ptr), length, *flags);
-  }
-  static int send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* head, size_t length,
-                       nghttp2_data_source* source, void* user) {
-    self(user).send_data(*static_cast<SessionStream*>(source->ptr), std::as_bytes(std::span(head, 9)),
-                         length);
-    return 0;
-  }
-
-  static nghttp2_session_callbacks* make() {
-    nghttp2_session_callbacks* callbacks = nullptr;
-    if (nghttp2_session_callbacks_new(&callbacks) != 0) std::abort();
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, begin_frame);
-    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(callbacks, header);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, frame_recv);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, data_chunk);
-    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, frame_send);
-    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, stream_close);
-    nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
-    return callbacks;
-  }
-
-  static nghttp2_option* make_options() {
-    nghttp2_option* options = nullptr;
-    if (nghttp2_option_new(&options) != 0) std::abort();
-    nghttp2_option_set_no_auto_window_update(options, 1);
-    nghttp2_option_set_no_closed_streams(options, 1);
-    nghttp2_option_set_max_outbound_ack(options, 100);
-    nghttp2_option_set_max_settings(options, 16);
-    nghttp2_option_set_max_continuations(options, 4);
-    nghttp2_option_set_stream_reset_rate_limit(options, 200, 5);
-    // RFC 9218: nghttp2 schedules by it, as by the field `priority` of requests.
-    nghttp2_option_set_builtin_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
-    return options;
-  }
-};
 
 Http2Session::Http2Session(Connection& connection)
     : connection_(connection), since_(connection.accepted_at()) {
@@ -129,6 +45,10 @@ bool Http2Session::receive(std::span<const std::byte> bytes) {
   if (stopped_) return true;
   const ssize_t n =
       nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  if (n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
+    stop(NGHTTP2_ENHANCE_YOUR_CALM);
+    return true;
+  }
   if (n >= 0 && nghttp2_session_get_outbound_queue_size(session_) <= kMaxQueuedFrames) return true;
   connection_.state().counters.protocol_errors.fetch_add(1, std::memory_order_relaxed);
   return false;
@@ -306,7 +226,11 @@ void Http2Session::on_begin_headers(int32_t id) {
   since_ = state.now;
 }
 
-void Http2Session::on_header(SessionStream& stream, std::string_view name, std::string_view value) {
+void Http2Session::on_header(SessionStream& stream, bool trailer, std::string_view name,
+                             std::string_view value) {
+  // What the table makes of a few bytes is decoded to the block's end; that is to happen once.
+  if (stream.field_bytes() > kMostDecodedBytes) return stop(NGHTTP2_ENHANCE_YOUR_CALM);
+  if (trailer) return stream.add_trailer(name, value);
   if (name.front() != ':') {
     stream.add_field(name, value);
     return;
@@ -329,6 +253,9 @@ void Http2Session::on_frame(const nghttp2_frame& frame) {
     return;
   }
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
+  const bool empty = frame.hd.type == NGHTTP2_DATA && frame.hd.length == frame.data.padlen;
+  if (!limits_.on_content(empty && !(frame.hd.flags & NGHTTP2_FLAG_END_STREAM)))
+    return stop(NGHTTP2_ENHANCE_YOUR_CALM);
   SessionStream* stream = Http2Callbacks::stream(session_, frame.hd.stream_id);
   if (!stream) return;
   stream->count_request_bytes(frame.hd.length + kFrameHeadBytes);
@@ -341,6 +268,7 @@ void Http2Session::on_frame(const nghttp2_frame& frame) {
 
 void Http2Session::on_request(SessionStream& stream) {
   head_of_ = 0;
+  if (stopped_) return;
   Request& request = stream.mutable_request();
   request.version = Version::kHttp2;
   if (stream.too_large()) return stream.refuse(431, "the request has too many fields, or too large ones");

@@ -44,7 +44,7 @@ class Http2Session final : public Session {
   // nghttp2's callbacks.
   void on_begin_frame(const nghttp2_frame_hd& head);
   void on_begin_headers(int32_t id);
-  void on_header(SessionStream& stream, std::string_view name, std::string_view value);
+  void on_header(SessionStream& stream, bool trailer, std::string_view name, std::string_view value);
   void on_frame(const nghttp2_frame& frame);
   void on_data(int32_t id, std::span<const std::byte> bytes);
   void on_frame_sent(const nghttp2_frame& frame);

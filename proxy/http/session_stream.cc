@@ -86,12 +86,11 @@ void SessionStream::open_content(uint64_t length) {
 }
 
 void SessionStream::add_trailer(std::string_view name, std::string_view value) {
+  if (!charge(name.size() + value.size()) || !content_ || content_->trailers().size() == kMaxRequestFields) return;
   std::string lowered(name);
   std::transform(lowered.begin(), lowered.end(), lowered.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  if (!content_ || !may_be_trailer(lowered)) return;
-  if (charge(name.size() + value.size()) && content_->trailers().size() < kMaxRequestFields)
-    content_->add_trailer(lowered, value);
+  if (may_be_trailer(lowered)) content_->add_trailer(lowered, value);
 }
 
 void SessionStream::content_wanted() {

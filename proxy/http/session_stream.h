@@ -53,6 +53,8 @@ class SessionStream final : public Stream {
   // Counts a line of a head that is not a field. False as above.
   bool charge(size_t bytes);
   bool too_large() const noexcept { return too_large_; }
+  // All fields that came, as HPACK counts, those that were not kept too.
+  size_t field_bytes() const noexcept { return field_bytes_; }
   // As Request::field, before announce().
   std::string_view field_value(std::string_view name) const noexcept;
   // Cookies that came in crumbs are one field. Source: RFC 9113 8.2.3.

@@ -3,39 +3,16 @@ packument of 50 MB and Packages of 100 MB."""
 import hashlib
 import json
 import os
-import re
 
 import pytest
 
-from support.client import read_file
-from support.edge import binary
+from support.memory import SANITIZED, peak_of
 
 MIB = 1 << 20
 LONG = bool(os.environ.get("ENTREPOT_LONG"))
-# A sanitizer's allocator keeps what was freed, and marks what is in use.
-SANITIZED = re.search(rb"__[at]san_init", read_file(binary())) is not None
 SPARE = 16 * MIB + (512 * MIB if SANITIZED else 0)
 MULTIPLE = {"packument": 6, "Packages": 3}  # as conf/README.md says
 CHUNK_CACHE = 64 * MIB  # of a worker: what was sent last
-
-
-def memory(edge, name):
-    """VmRSS: now; VmHWM: at most, since it was forgotten."""
-    status = read_file(f"/proc/{edge.serving_pid()}/status").decode()
-    return int(re.search(rf"{name}:\s+(\d+) kB", status).group(1)) * 1024
-
-
-def forget_peak(edge):
-    with open(f"/proc/{edge.serving_pid()}/clear_refs", "w", encoding="ascii") as file:
-        file.write("5")
-
-
-def peak_of(edge, act):
-    """How much more than before was in use at once."""
-    before = memory(edge, "VmRSS")
-    forget_peak(edge)
-    act()
-    return memory(edge, "VmHWM") - before
 
 
 def packument(origin, length):
