@@ -12,12 +12,15 @@ from support.daemons import Verdaccio
 # What prints it; the first number of that is the version.
 COMMANDS = {
     "apt": ["/usr/bin/apt-get", "--version"],
+    "chromium-headless-shell": ["chromium-headless-shell", "--version"],
     "buildah": ["buildah", "--version"],
     "curl": ["curl", "--version"],
     "docker-registry": ["docker-registry", "--version"],
     "dpkg": ["/usr/bin/dpkg", "--version"],
     "gpg": ["/usr/bin/gpg", "--version"],
+    "h2load": ["h2load", "--version"],
     "mvn": ["/usr/bin/mvn", "--version"],
+    "nghttp": ["nghttp", "--version"],
     "nginx": ["/usr/sbin/nginx", "-v"],
     "node": ["node", "--version"],
     "npm": ["/usr/bin/npm", "--version"],
