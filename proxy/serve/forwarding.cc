@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <optional>
 #include <vector>
 
@@ -193,6 +194,14 @@ std::string forwarded_element(std::string_view address, std::string_view host, b
     text.append(token ? ";host=" : ";host=\"").append(host).append(token ? "" : "\"");
   }
   return text.append(secure ? ";proto=https" : ";proto=http");
+}
+
+std::optional<uint64_t> hops_left(const http::Request& request) noexcept {
+  const std::string_view text = resolver::trimmed(request.field("max-forwards"));
+  if (text.empty() || !std::all_of(text.begin(), text.end(), resolver::is_digit)) return std::nullopt;
+  uint64_t hops = 0;
+  const bool fits = std::from_chars(text.data(), text.data() + text.size(), hops).ec == std::errc();
+  return fits ? hops : UINT64_MAX;
 }
 
 std::string_view trace_id(std::string_view traceparent) noexcept {

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +39,9 @@ bool is_trusted(std::span<const config::Cidr> networks, std::string_view address
 
 // `for=192.0.2.1;host=edge.example.com;proto=https`, an IPv6 address in brackets and quotes.
 std::string forwarded_element(std::string_view address, std::string_view host, bool secure);
+
+// What Max-Forwards tells: how many may still pass the request on. Nothing where it is no number.
+std::optional<uint64_t> hops_left(const http::Request& request) noexcept;
 
 // The trace's id in a well-formed traceparent (W3C Trace Context); else empty.
 std::string_view trace_id(std::string_view traceparent) noexcept;

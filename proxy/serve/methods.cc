@@ -1,6 +1,7 @@
 // What is answered before anybody asks for content: whom a request is for, and methods that are ours to answer.
 #include <algorithm>
 
+#include "proxy/serve/forwarding.h"
 #include "proxy/serve/handler.h"
 #include "resolver/text.h"
 
@@ -22,13 +23,13 @@ bool Handler::serve_method(http::Stream& stream, const Place& place) {
     return true;
   }
   if (method == "OPTIONS") {
-    const bool last = resolver::trimmed(request.field("max-forwards")) == "0";
-    if (request.target == "*" || last || !place.pass || place.repository) {
+    const bool passes = place.return_ || (place.pass && !place.repository);
+    if (request.target == "*" || hops_left(request) == 0 || !passes) {
       serve_options(stream, place);
       return true;
     }
   }
-  if (!place.pass && request.field("early-data") == "1") {
+  if (!place.pass && method != "OPTIONS" && request.field("early-data") == "1") {
     refuse(stream, &place, 425, "too-early", "what came before the handshake's end may be a replay");
     return true;
   }

@@ -154,6 +154,11 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
     if (alike || !at_home) continue;
     const bool is_right = field.name == "authorization" || field.name == "cookie";
     if (authorize == config::Authorize::kEdge && is_right) continue;
+    const auto hops = field.name == "max-forwards" ? hops_left(request) : std::nullopt;
+    if (hops && *hops > 0 && request.method_text == "OPTIONS") {  // RFC 9110 7.6.2
+      origin.fields.emplace_back(field.name, std::to_string(*hops - 1));
+      continue;
+    }
     origin.fields.emplace_back(field.name, field.value);
   }
   if (const auto credentials = request.field("authorization");
@@ -305,15 +310,15 @@ io::Task<void> Handler::serve_pass(http::Stream& stream, std::unique_ptr<Asked> 
 void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange exchange,
                     CacheStatus status) {
   const upstream::UpstreamHead& head = exchange.received_head();
-  if (head.status >= 300 && asked.place->conf->proxy_intercept_errors &&
-      serve_error_page(stream, *asked.place, head.status))
-    return;
+  if (head.status >= 300 && asked.place->conf->proxy_intercept_errors) {
+    invalidate(stream, head.status, head.fields);
+    if (serve_error_page(stream, *asked.place, head.status)) return;
+  }
   stream.upstream_note = exchange.address();
   stream.upstream_status = head.status;
   const auto kept = std::make_shared<const resolver::Fields>(head.fields);
   stream.upstream_fields = kept.get();
   stream.cache_status = nginx_word(status);
-  invalidate(stream, head.status, head.fields);
   uint64_t length = http::ResponseHead::kNoLength;
   fields_.clear();
   const bool in_parts = is_had_in_parts(stream.request(), asked.wanted, head.status);
@@ -324,6 +329,11 @@ void Handler::relay(http::Stream& stream, const Asked& asked, upstream::Exchange
     fields_.push_back({stream.keep(name), stream.keep(value), true});
   }
   shape_fields(stream, *asked.place, true);
+  resolver::Fields told;  // a Location is one of ours once proxy_redirect has seen it
+  for (const auto& field : fields_) {
+    if (field.name == "location" || field.name == "content-location") told.emplace_back(field.name, field.value);
+  }
+  invalidate(stream, head.status, told);
   if (const auto text = head.field("content-length"); !text.empty()) {
     length = std::strtoull(std::string(text).c_str(), nullptr, 10);
     fields_.push_back({"content-length", stream.keep(text), true});

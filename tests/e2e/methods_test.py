@@ -34,6 +34,38 @@ def test_options_are_answered_here(edge, origin, request_):
     assert origin.requests == []
 
 
+@pytest.mark.parametrize("told, passed_on", [("1", "0"), ("10", "9"), ("007", "6"), (None, None), ("x", "x")])
+def test_options_pass_with_one_hop_less(edge, origin, told, passed_on):
+    origin.add("/a", size=10)
+    edge.fetch("/a", method="OPTIONS", fields={"Max-Forwards": told} if told else {})
+    assert origin.requests[0].method == "OPTIONS" and origin.requests[0].fields.get("max-forwards") == passed_on
+
+
+def test_max_forwards_of_other_methods_is_not_ours_to_count(edge, origin):
+    origin.add("/a", size=10)
+    assert edge.fetch("/a", method="POST", fields={"Max-Forwards": "0"}).status == 200
+    assert origin.requests[0].fields["max-forwards"] == "0"
+
+
+def test_options_that_end_here_tell_what_may_be_asked(make_edge, origin):
+    edge = make_edge(f"""location /pass/ {{ proxy_pass {origin.url}; }}
+                         location /files/ {{ root .; }}
+                         location /text {{ return 204; add_header Access-Control-Allow-Methods PUT; }}""").start()
+    passing = edge.fetch("/pass/a", method="OPTIONS", fields={"Max-Forwards": "0"})
+    assert {"POST", "PUT", "DELETE", "PATCH"} <= set(passing.fields["allow"].split(", "))
+    for fields in ({}, {"Max-Forwards": "5"}):
+        assert edge.fetch("/files/a", method="OPTIONS", fields=fields).fields["allow"] == "GET, HEAD, OPTIONS"
+    preflight = edge.fetch("/text", method="OPTIONS")
+    assert (preflight.status, preflight.fields["access-control-allow-methods"]) == (204, "PUT")
+    assert origin.requests == []
+
+
+@pytest.mark.parametrize("hops", ["0", "5"])
+def test_trace_is_never_passed_on(edge, origin, hops):
+    assert exchange(edge, f"TRACE /a HTTP/1.1\r\nHost: localhost\r\nMax-Forwards: {hops}\r\n\r\n")[0] == 405
+    assert origin.requests == []
+
+
 def test_trace_is_refused(edge, origin):
     status, fields, body = exchange(edge, "TRACE /a HTTP/1.1\r\nHost: localhost\r\nCookie: secret\r\n\r\n")
     assert problem((status, fields, body)) == (405, "method") and "TRACE" not in fields["allow"]

@@ -135,6 +135,15 @@ TEST(ProxyStatus, NamesTheErrorInTheStandardsWords) {
   EXPECT_EQ(proxy_error_of(Error::kProtocol, ""), "http_protocol_error");
 }
 
+TEST(HopsLeft, AreWhatMaxForwardsTellsWhereItIsANumber) {
+  const auto hops_of = [](std::string_view value) { return hops_left(with({{"max-forwards", value}})); };
+  EXPECT_EQ(hops_left(with({})), std::nullopt);
+  EXPECT_EQ(hops_of("0"), 0u);
+  EXPECT_EQ(hops_of(" 007 "), 7u);
+  EXPECT_EQ(hops_of("99999999999999999999999"), UINT64_MAX);
+  for (const std::string_view value : {"", "-1", "+1", "1, 2", "0x1", "one"}) EXPECT_EQ(hops_of(value), std::nullopt) << value;
+}
+
 TEST(ProxyStatus, IsAStructuredField) {
   EXPECT_EQ(proxy_status("dns_error", 0, "", ""), "entrepot; error=dns_error");
   EXPECT_EQ(proxy_status("", 401, "a:443", ""), "entrepot; received-status=401; next-hop=\"a:443\"");
