@@ -86,14 +86,14 @@ Http1ContentReader::Found Http1ContentReader::read(std::string_view input, const
     rest = rest.substr(0, std::min(rest.find('\n'), rest.size() - 1) + 1);
     taken += rest.size();
     line_.append(rest);
-    if (part_ == Part::kBytesEnd && !kLineEnd.starts_with(line_)) {
+    const bool too_long = line_bytes_ + line_.size() > kMaxLineBytes;
+    if (too_long || (part_ == Part::kBytesEnd && !kLineEnd.starts_with(line_))) {
       part_ = Part::kBad;
     } else if (line_.back() == '\n') {
       const bool whole = line_.ends_with(kLineEnd);
       part_ = whole ? on_line(std::string_view(line_).substr(0, line_.size() - 2), sink) : Part::kBad;
       line_.clear();
     }
-    if (line_bytes_ + line_.size() > kMaxLineBytes) part_ = Part::kBad;
   }
   if (part_ == Part::kBad) return Found::kBad;
   return part_ == Part::kEnd ? Found::kEnd : Found::kMore;

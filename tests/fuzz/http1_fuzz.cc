@@ -1,7 +1,9 @@
-// HTTP/1: the framer, the head, and the session that goes from request to request. What two readers of one
-// connection take for different requests smuggles one: however the bytes are cut, the requests are the same.
+// HTTP/1: the framer, the head, content in chunks, and the session that goes from request to request. What
+// two readers of one connection take for different requests smuggles one: however the bytes are cut, the
+// requests are the same.
 //
 // Input: a byte for the size of the pieces, then what a client sends.
+#include "proxy/http/http1_content.h"
 #include "proxy/http/http1_head.h"
 #include "tests/fuzz/session.h"
 
@@ -43,6 +45,33 @@ void check_framing(std::string_view input) {
   check_head(head);
 }
 
+// What is read of content in chunks, and where it ends.
+std::string content_of(std::string_view input, size_t piece) {
+  std::string said;
+  http::Http1ContentReader::Sink sink;
+  sink.bytes = [&said](std::span<const std::byte> bytes) {
+    said.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  sink.trailer = [&said](std::string_view name, std::string_view value) {
+    require(!name.empty() && !has_control(name), "a trailer's name is a word");
+    said.append("\n").append(name).append(": ").append(value);
+  };
+  http::Http1ContentReader reader;
+  reader.begin(http::Http1Head::kNoLength);
+  auto found = http::Http1ContentReader::Found::kMore;
+  size_t at = 0;
+  for (size_t taken = 0; at < input.size() && found == http::Http1ContentReader::Found::kMore; at += taken) {
+    const std::string_view given = input.substr(at, piece);
+    found = reader.read(given, sink, taken);
+    require(
+        taken <= given.size() && (taken == given.size() || found != http::Http1ContentReader::Found::kMore),
+        "all is taken, to the end");
+  }
+  if (found == http::Http1ContentReader::Found::kBad) return "malformed";
+  return said.append(found == http::Http1ContentReader::Found::kEnd ? "\nends at " : "\nwaits at ")
+      .append(std::to_string(at));
+}
+
 std::vector<std::string> requests_of(std::string_view input, size_t piece) {
   Talk talk(http::make_http1_session);
   while (!input.empty()) {
@@ -63,6 +92,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view input = text_of(data + 1, size - 1);
   check_framing(input);
+  require(content_of(input, input.size()) == content_of(input, piece_bytes(data[0])),
+          "content is the same, however it comes");
   require(requests_of(input, input.size()) == requests_of(input, piece_bytes(data[0])),
           "requests are the same, however they come");
   return 0;
