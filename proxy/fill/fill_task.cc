@@ -183,9 +183,12 @@ void FillTask::bury_transfers(const std::function<bool(const Transfer&)>& which)
 // Is the byte at `begin` on its way already, soon enough?
 const FillTask::Transfer* FillTask::covering(uint64_t begin) const {
   for (const Transfer& transfer : transfers_) {
-    const uint64_t reach = !transfer.whole || whole_only_
-                               ? transfer.end
-                               : transfer.position + 4 * plan_.origin.conf->slice_bytes;
+    uint64_t reach = transfer.end;
+    if (transfer.whole && !whole_only_) {
+      // From what it has yet to bring: a piece that is being written may be many slices long, and is there already.
+      const auto gap = plan_.fill->next_gap(transfer.position);
+      reach = (gap ? gap->begin : transfer.position) + 4 * plan_.origin.conf->slice_bytes;
+    }
     if (transfer.position <= begin && begin < std::min(transfer.end, reach)) return &transfer;
   }
   return nullptr;

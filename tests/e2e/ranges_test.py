@@ -54,6 +54,17 @@ def test_the_whole_after_ranges_fetches_only_what_is_missing(edge, origin):
     assert edge.fetch("/big.bin").sha256 == thing.sha256 and len(origin.requests) == asked
 
 
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_a_cold_whole_costs_one_request_however_small_the_slices(make_edge, origin, version):
+    edge = make_edge(f"slice 128k; location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}").start()
+    for number in range(12):
+        thing = origin.add(f"/{number}.bin", size=12 * MIB + number)
+        assert edge.fetch(f"/{number}.bin", version=version).sha256 == thing.sha256
+        edge.wait_idle()
+        assert len(origin.gets(f"/{number}.bin")) == 1, origin.summary()
+    assert origin.body_bytes() == sum(12 * MIB + number for number in range(12))
+
+
 def test_ranges_of_many_clients_at_once_never_fetch_a_slice_twice(edge, origin):
     thing = origin.add("/big.bin", size=16 * MIB)
     spots = [i * 250_007 % (15 * MIB) for i in range(40)]
