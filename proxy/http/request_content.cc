@@ -20,7 +20,9 @@ void RequestContent::limit(uint64_t most_bytes, std::chrono::milliseconds timeou
   most_ = most_bytes;
   timeout_ = timeout;
   pace_.rest(io::Clock::now(), received_);
-  if (most_ > 0 && received_ > most_) fail(Problem::kTooLarge);
+  if (most_ == 0 || received_ <= most_ || problem_ != Problem::kNone) return;
+  problem_ = Problem::kTooLarge;  // though all of it may have come
+  tell();
 }
 
 Body::Piece RequestContent::peek() {

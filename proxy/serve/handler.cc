@@ -62,6 +62,7 @@ void Handler::on_request(http::Stream& stream) noexcept {
   if (is_misdirected(stream, place))
     return refuse(stream, &place, 421, "misdirected",
                   "this connection's certificate does not cover the host that is asked for");
+  if (refuse_content(stream, place)) return;
   if (request.method != http::Method::kGet && request.method != http::Method::kHead && serve_method(stream, place))
     return;
   if (!path)

@@ -240,7 +240,8 @@ bool Handler::refuse_content(http::Stream& stream, const Place& place) {
   using Problem = http::RequestContent::Problem;
   const auto& content = stream.content();
   if (!content) return false;
-  const uint64_t most = place.conf->client_max_body_size_bytes;
+  const config::Shared& conf = place.location ? place.location->shared : place.server->shared;
+  const uint64_t most = conf.client_max_body_size_bytes;
   const bool told = most > 0 && content->length() != http::RequestContent::kNoLength && content->length() > most;
   const Problem problem = told ? Problem::kTooLarge : content->problem();
   if (problem == Problem::kTooLarge)

@@ -203,8 +203,9 @@ int Transfer::on_connected(void* self_pointer, char* remote_ip, char*, int remot
   self->tls_end_ = tls_end_of(self->easy_);
   self->phase_ = Phase::kHead;
   self->progress_at_ = io::Clock::now();
-  // Earlier than it was set for: the read timeout may be the shorter one.
-  self->timer_.after(self->request_.read_timeout);
+  // Earlier than it was set for: this may be the shorter one.
+  self->timer_.after(self->uploads() ? std::min(self->request_.send_timeout, self->request_.read_timeout)
+                                     : self->request_.read_timeout);
   return CURL_PREREQFUNC_OK;
 }
 
@@ -259,11 +260,12 @@ void Transfer::on_timer() {
   const milliseconds limit = phase_ <= Phase::kConnecting ? request_.connect_timeout
                              : sending                    ? request_.send_timeout
                                                           : request_.read_timeout;
-  if (paused_ || (sending && send_paused_)) return timer_.after(limit);
+  const milliseconds next_look = sending ? std::min(limit, request_.read_timeout) : limit;  // it may end meanwhile
+  if (paused_ || (sending && send_paused_)) return timer_.after(next_look);
   const auto silent = duration_cast<milliseconds>(io::Clock::now() - progress_at_);
   if (silent < limit) {
     last_chance_ = false;
-    return timer_.after(limit - silent);
+    return timer_.after(std::min(limit - silent, next_look));
   }
   // When this loop was held up, what it waited for may lie in the socket: that is looked at first.
   if (!std::exchange(last_chance_, true)) return timer_.after(milliseconds(0));

@@ -54,7 +54,7 @@ class Seen:
 class Script:
     """A resource of the origin: the N-th question has the N-th reply, the last one all further ones. A matching
     If-None-Match or If-Modified-Since is answered 304, with the fields of that reply."""
-    early, interim = False, b""
+    early, interim, content_gate = False, b"", None
 
     def __init__(self, replies):
         self.replies, self.asked, self.tamper, self.requests = replies, 0, None, []

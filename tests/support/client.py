@@ -175,6 +175,7 @@ class Http2:
         if window is not None:
             self.state.update_settings({4: window})
         self.heads, self.bodies, self.ended, self.resets = {}, {}, set(), {}
+        self.trailers = {}
         self.goaway = None
         self.acknowledge = True  # gives the windows back as bytes come
         self._flush()
@@ -185,6 +186,18 @@ class Http2:
         head = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
         self.state.send_headers(stream, head + [(n.replace("_", "-"), v) for n, v in fields.items()]
                                 + list(more), end_stream=True)
+        self.bodies[stream] = bytearray()
+        self._flush()
+        return stream
+
+    def post(self, path, content, trailers=(), method="POST", **fields):
+        """What fits into the windows."""
+        stream = self.state.get_next_available_stream_id()
+        head = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
+        self.state.send_headers(stream, head + [(n.replace("_", "-"), v) for n, v in fields.items()])
+        self.state.send_data(stream, content, end_stream=not trailers)
+        if trailers:
+            self.state.send_headers(stream, list(trailers), end_stream=True)
         self.bodies[stream] = bytearray()
         self._flush()
         return stream
@@ -234,6 +247,8 @@ class Http2:
             if isinstance(event, h2.events.ResponseReceived):
                 fields = dict(event.headers)
                 self.heads[event.stream_id] = (int(fields.pop(":status")), fields)
+            elif isinstance(event, h2.events.TrailersReceived):
+                self.trailers[event.stream_id] = dict(event.headers)
             elif isinstance(event, h2.events.DataReceived):
                 self.bodies[event.stream_id] += event.data
                 if self.acknowledge:

@@ -56,6 +56,7 @@ class Answer:
     cut_after: Optional[int] = None    # bytes of this body after which the connection breaks
     reset: bool = False                # the break is a RST
     rate: Optional[float] = None       # bytes per second
+    trailers: dict = dataclasses.field(default_factory=dict)  # of a chunked one
     excess: bytes = b""                # sent after the body's end, once excess_gate is set
     excess_gate: Optional[threading.Event] = None
 
@@ -72,6 +73,7 @@ class Resource:
         self.asked = 0
         self.interim = b""  # sent in front of the answer's head
         self.early = False  # the answer goes out before the request's content is read
+        self.content_gate: Optional[threading.Event] = None  # before it is read
 
     @property
     def sha256(self):
@@ -190,6 +192,8 @@ class Origin:
             while (request := read_request(reader, number)) is not None:
                 resource = self.resources.get(request.target)
                 early = resource is not None and resource.early
+                if resource is not None and resource.content_gate:
+                    resource.content_gate.wait(WAIT_SECONDS)
                 if not early:
                     request.body = read_content(reader, request.fields)
                 answer = self._answer(request)
@@ -257,7 +261,8 @@ class Origin:
                 break_off(connection)
             return False
         if answer.framing == "chunked":
-            connection.sendall(b"0\r\n\r\n")
+            lines = "".join(f"{name}: {value}\r\n" for name, value in answer.trailers.items())
+            connection.sendall(b"0\r\n" + lines.encode() + b"\r\n")
         if answer.excess and answer.excess_gate.wait(WAIT_SECONDS):
             connection.sendall(answer.excess)
             with self._changed:
