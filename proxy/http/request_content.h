@@ -45,8 +45,15 @@ class RequestContent {
   // Content of more than `most_bytes` (0: any) is an error, and so is `timeout` without any while some is
   // waited for, or less than a kilobyte a second.
   void limit(uint64_t most_bytes, std::chrono::milliseconds timeout);
-  // Called when peek() has something else to say than kWait; never inside peek() or consume().
-  void when_news(std::function<void()> news) { news_ = std::move(news); }
+  // `news` is called when peek() has something else to say than kWait; never inside peek() or consume(). The last
+  // reader is told: one before it may end later.
+  void when_news(const void* reader, std::function<void()> news) {
+    reader_ = reader;
+    news_ = std::move(news);
+  }
+  void forget(const void* reader) {
+    if (reader_ == reader) news_ = nullptr;
+  }
   Body::Piece peek();
   void consume(size_t n);  // n <= the last peek's size
   uint64_t consumed_bytes() const noexcept { return consumed_; }
@@ -75,6 +82,7 @@ class RequestContent {
   const uint64_t length_;
   uint64_t most_ = 0;
   std::chrono::milliseconds timeout_{60'000};
+  const void* reader_ = nullptr;
   std::function<void()> news_;
   std::string buffer_;
   size_t at_ = 0;  // of the buffer, consumed

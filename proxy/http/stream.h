@@ -148,6 +148,8 @@ class Stream {
     request_.method = Method::kGet;
     request_.method_text = "GET";
   }
+  // It is a GET for another target by now: the content belongs to what the client asked for.
+  bool was_redirected() const noexcept { return !sent_target_.empty(); }
   // What the client itself asked for.
   std::string_view sent_target() const noexcept { return sent_target_.empty() ? request_.target : sent_target_; }
 

@@ -1,6 +1,7 @@
 // error_page: an error is answered by another location, or by a redirect.
 #include <algorithm>
 
+#include "proxy/http/request_content.h"
 #include "proxy/serve/handler.h"
 #include "proxy/serve/request_variables.h"
 
@@ -36,6 +37,9 @@ bool Handler::serve_error_page(http::Stream& stream, const Place& place, int sta
     return std::find(it.statuses.begin(), it.statuses.end(), status) != it.statuses.end();
   });
   if (page == conf.error_pages.end()) return false;
+  // A named location gets the request as it came, and of the content a part has gone.
+  const bool is_begun = stream.content() && stream.content()->consumed_bytes() > 0;
+  if (is_begun && page->target.source().starts_with('@')) return false;
   if (stream.redirects == kMaxRedirects) {
     tools_.log_error(std::string(stream.sent_target()) + ": error_page: internal redirection cycle");
     return false;

@@ -100,7 +100,7 @@ void Handler::serve_at(http::Stream& stream, const Place& place, std::optional<R
   // The answer to a GET with content may depend on it, and where the conf asks by another method it is none to a
   // GET: such a one neither is stored, nor is had from the store.
   const bool is_changed = !place.conf->proxy_method.empty() || place.conf->proxy_set_body;
-  const bool alone = passes && (!reads || stream.content() || is_changed);
+  const bool alone = passes && (!reads || (stream.content() && !stream.was_redirected()) || is_changed);
   const bool shared = place.cache && !between_them && !alone;  // of a plain location what is stored tells whose it is
   const bool may = place.authorize != config::Authorize::kUpstream || stream.came_by_link ||
                    rights_.has(right_of(stream, place, *path), tools_.loop.wall_seconds());

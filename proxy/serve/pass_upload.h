@@ -17,7 +17,7 @@ class ClientUpload final : public upstream::Upload {
   // `chunked`: in chunks, whatever is known of its length, so that trailers have a place.
   ClientUpload(std::shared_ptr<http::RequestContent> content, bool chunked)
       : content_(std::move(content)), length_(chunked ? kNoLength : content_->length()) {}
-  ~ClientUpload() override { content_->when_news(nullptr); }
+  ~ClientUpload() override { content_->forget(this); }
 
   uint64_t length() const override { return length_; }
   Taken take(std::span<std::byte> room) override {
@@ -30,7 +30,7 @@ class ClientUpload final : public upstream::Upload {
     content_->consume(n);
     return {State::kBytes, n};
   }
-  void when_news(std::function<void()> news) override { content_->when_news(std::move(news)); }
+  void when_news(std::function<void()> news) override { content_->when_news(this, std::move(news)); }
   upstream::FieldLines trailers() const override { return content_->trailers(); }
   bool rewind() override { return content_->consumed_bytes() == 0; }
 

@@ -209,7 +209,7 @@ void Handler::add_content(http::Stream& stream, const Asked& asked, std::string_
                           fill::Origin& origin) const {
   const config::Shared& conf = *asked.place->conf;
   const http::Request& request = stream.request();
-  const auto& content = stream.content();
+  const auto content = stream.was_redirected() ? nullptr : stream.content();
   if (conf.proxy_set_body) {
     std::string text;
     conf.proxy_set_body->expand(RequestVariables(stream, *asked.place, asked.path), text);
@@ -239,7 +239,7 @@ void Handler::add_content(http::Stream& stream, const Asked& asked, std::string_
 bool Handler::refuse_content(http::Stream& stream, const Place& place) {
   using Problem = http::RequestContent::Problem;
   const auto& content = stream.content();
-  if (!content) return false;
+  if (!content || stream.was_redirected()) return false;
   const config::Shared& conf = place.location ? place.location->shared : place.server->shared;
   const uint64_t most = conf.client_max_body_size_bytes;
   const bool told = most > 0 && content->length() != http::RequestContent::kNoLength && content->length() > most;

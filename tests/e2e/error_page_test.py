@@ -107,3 +107,30 @@ def test_a_post_becomes_a_get_for_a_page_and_logs_what_was_asked(make_edge):
         location /page { return 200 "$request_method $uri $request_uri"; }
         location /none { return 404; }""").start()
     assert told(edge.fetch("/none", method="POST")) == (404, "GET /page /none")
+
+
+def test_content_goes_on_to_a_fallback_whole_or_not_at_all(make_edge, origin, tmp_path):
+    """What an upstream has taken of it cannot be had again: then the error itself is answered."""
+    origin.add("/app", data=b"fallback")
+    refusing = origin.add("/refusing", data=b"no")
+    refusing.tamper = lambda answer, request, n: setattr(answer, "status", 503)
+    dead = origin.url.rsplit(":", 1)[0] + ":1"
+    edge = make_edge(f"""
+        client_max_body_size 10m;
+        location /app {{ proxy_pass {dead}; error_page 502 = @fallback; }}
+        location /refusing {{ proxy_pass {origin.url}; proxy_intercept_errors on; error_page 503 = @fallback; }}
+        location /paged {{ proxy_pass {origin.url}/refusing; proxy_intercept_errors on; error_page 503 = /app/page; }}
+        location = /app/page {{ proxy_pass {origin.url}/app; }}
+        location @fallback {{ proxy_pass {origin.url}; }}""").start()
+    content = bytes(range(256)) * 4096
+    (tmp_path / "content").write_bytes(content)
+
+    def post(path):
+        return edge.fetch(path, method="POST", curl=["--data-binary", f"@{tmp_path}/content"])
+
+    assert told(post("/app")) == (200, "fallback")
+    assert (origin.requests[-1].method, origin.requests[-1].body) == ("POST", content)
+    assert post("/refusing").status == 503
+    assert [r.target for r in origin.requests] == ["/app", "/refusing"]
+    assert told(post("/paged")) == (200, "fallback")
+    assert (origin.requests[-1].method, origin.requests[-1].body) == ("GET", b"")

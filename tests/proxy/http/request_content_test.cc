@@ -40,7 +40,7 @@ struct Taker {
 void take_all(Stream& stream, uint64_t most = 0, std::chrono::milliseconds timeout = std::chrono::seconds(60)) {
   auto taker = std::make_shared<Taker>();
   stream.content()->limit(most, timeout);
-  stream.content()->when_news([taker, &stream] {
+  stream.content()->when_news(taker.get(), [taker, &stream] {
     if (!stream.responded()) taker->take(stream);
   });
   taker->take(stream);
