@@ -121,7 +121,8 @@ def test_a_second_apt_works_with_the_mirror_dead(make_apt, mirror, nginx, reposi
     assert second.downloaded() == pool_digests(repository)
     mirror.stop()
     for target, lines in by_target(mirror).items():
-        assert len(lines) == 2 and lines[1]["cache"] == "HIT", (target, lines)
+        # apt asks for what the lists hang by with "max-age=0" at times, and nobody is there to validate it.
+        assert len(lines) == 2 and lines[1]["cache"] in ("HIT", "STALE"), (target, lines)
 
 
 def by_target(edge):
