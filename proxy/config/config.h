@@ -193,7 +193,6 @@ struct Shared {
 
   // What is stored, and for how long.
   std::vector<Template> proxy_cache_bypass, proxy_no_cache;  // any that is neither empty nor "0"
-  bool proxy_cache_post = false;                             // proxy_cache_methods; GET and HEAD always are
   uint32_t proxy_cache_min_uses = 1;
   bool proxy_cache_revalidate = true;   // with the validators of what is stored
   bool proxy_cache_background_update = false;  // what is stale is served, and had anew behind

@@ -148,7 +148,7 @@ constexpr Row kRows[] = {
     {"proxy_no_cache", kProxy, 1, kMany, false, true, set::templates_of<&SharedDraft::proxy_no_cache>,
      "proxy_no_cache STRING ...;"},
     {"proxy_cache_methods", kProxy, 1, kMany, false, false, set::proxy_cache_methods,
-     "proxy_cache_methods GET | HEAD | POST ...;"},
+     "proxy_cache_methods GET | HEAD ...;"},
     {"proxy_cache_min_uses", kProxy, 1, 1, false, false, set::proxy_cache_min_uses, "proxy_cache_min_uses NUMBER;"},
     {"proxy_cache_revalidate", kProxy, 1, 1, false, false, set::flag_of<&SharedDraft::proxy_cache_revalidate>,
      "proxy_cache_revalidate on | off;"},

@@ -175,14 +175,14 @@ Failure proxy_cache_lock(Scope& scope, const Directive& directive) {
 }
 
 Failure proxy_cache_methods(Scope& scope, const Directive& directive) {
-  bool post = false;
   for (const Word& word : directive.arguments) {
-    if (word.text != "GET" && word.text != "HEAD" && word.text != "POST") {
-      return scope.draft.error(directive, word, fmt::format("invalid value \"{}\"", word.text), "GET, HEAD or POST");
+    if (word.text == "POST") {
+      return scope.draft.error(directive, word, "\"POST\" in \"proxy_cache_methods\" is not supported",
+                               "an answer to POST passes, and is not stored");
     }
-    post = post || word.text == "POST";
+    if (word.text != "GET" && word.text != "HEAD")
+      return scope.draft.error(directive, word, fmt::format("invalid value \"{}\"", word.text), "GET or HEAD");
   }
-  scope.shared().proxy_cache_post = post;
   return std::nullopt;
 }
 

@@ -83,7 +83,6 @@ struct SharedDraft {
   std::optional<bool> recursive_error_pages;
 
   std::optional<std::vector<Template>> proxy_cache_bypass, proxy_no_cache;
-  std::optional<bool> proxy_cache_post;
   std::optional<uint32_t> proxy_cache_min_uses;
   std::optional<bool> proxy_cache_revalidate, proxy_cache_background_update;
   std::optional<uint32_t> proxy_cache_use_stale;

@@ -35,7 +35,6 @@ constexpr std::tuple kSettings{
     std::pair(&D::recursive_error_pages, &S::recursive_error_pages),
     std::pair(&D::proxy_cache_bypass, &S::proxy_cache_bypass),
     std::pair(&D::proxy_no_cache, &S::proxy_no_cache),
-    std::pair(&D::proxy_cache_post, &S::proxy_cache_post),
     std::pair(&D::proxy_cache_min_uses, &S::proxy_cache_min_uses),
     std::pair(&D::proxy_cache_revalidate, &S::proxy_cache_revalidate),
     std::pair(&D::proxy_cache_background_update, &S::proxy_cache_background_update),

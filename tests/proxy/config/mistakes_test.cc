@@ -178,6 +178,7 @@ TEST_F(Mistakes, MessagesAndPlaces) {
       {"http { proxy_cache |$zone; }", "variables in \"proxy_cache\" are not supported yet"},
       {"http { proxy_cache_use_stale error |on; }", "invalid value \"on\""},
       {"http { proxy_cache_methods GET |PUT; }", "invalid value \"PUT\""},
+      {"http { proxy_cache_methods GET |POST; }", "\"POST\" in \"proxy_cache_methods\" is not supported"},
       {"http { proxy_cache_min_uses |0; }", "invalid value \"0\" in \"proxy_cache_min_uses\" directive"},
       {"http { heuristic_freshness |10; }", "invalid value \"10\" in \"heuristic_freshness\" directive"},
       {"http { heuristic_freshness off |max=1d; }", "invalid parameter \"max=1d\""},

@@ -64,7 +64,7 @@ TEST_F(ProxyConf, WhatGoesUpstream) {
 
 TEST_F(ProxyConf, WhatIsStored) {
   const auto shared_server = good_server(R"(
-      proxy_cache_bypass $cookie_nocache $arg_nocache; proxy_no_cache $http_pragma; proxy_cache_methods GET HEAD POST;
+      proxy_cache_bypass $cookie_nocache $arg_nocache; proxy_no_cache $http_pragma; proxy_cache_methods GET HEAD;
       proxy_cache_min_uses 3; proxy_cache_revalidate off; proxy_cache_background_update on;
       proxy_cache_use_stale error updating http_503; proxy_cache_convert_head off;
       cache_control_targets Example-Cache-Control CDN-Cache-Control; surrogate_control on;
@@ -72,7 +72,6 @@ TEST_F(ProxyConf, WhatIsStored) {
   const Shared& shared = shared_server->shared;
   EXPECT_THAT(shared.proxy_cache_bypass, SizeIs(2));
   EXPECT_THAT(shared.proxy_no_cache, SizeIs(1));
-  EXPECT_TRUE(shared.proxy_cache_post);
   EXPECT_EQ(shared.proxy_cache_min_uses, 3u);
   EXPECT_FALSE(shared.proxy_cache_revalidate);
   EXPECT_TRUE(shared.proxy_cache_background_update);
