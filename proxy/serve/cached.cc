@@ -81,7 +81,7 @@ io::Task<void> Handler::serve_outcome(http::Stream& stream, std::unique_ptr<Aske
       serve_filling(stream, *asked, outcome);
       break;
     case Outcome::Kind::kPassed:
-      note_unshared(*asked);
+      note_unshared(stream, *asked);
       if (outcome.exchange && asked_the_same(stream.request())) {
         relay(stream, *asked, std::move(*outcome.exchange), CacheStatus::kMiss);
         break;

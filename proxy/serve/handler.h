@@ -225,7 +225,8 @@ class Handler final : public http::RequestHandler {
   // plain.cc
   bool serve_plain_hit(const http::Stream& stream, const Place& place, const Hot& hot) const;
   bool passes_by(const http::Stream& stream, const Asked& asked, const resolver::StoredResponse* stored) const;
-  void note_unshared(const Asked& asked);
+  void note_unshared(const http::Stream& stream, const Asked& asked);
+  static bool is_personal(const http::Stream& stream, const Asked& asked);
   static bool may_follow(const Asked& asked, const std::string& metadata);
   void ask_plain(http::Stream& stream, Asked& asked);
   void note_head(const Asked& asked, const Outcome& outcome, const upstream::UpstreamHead& head);

@@ -129,20 +129,25 @@ void Handler::ask_plain(http::Stream& stream, Asked& asked) {
   asked.not_stored |= uses < conf.proxy_cache_min_uses;
 }
 
-// Nothing that is stored answers this request: does it go to the upstream by itself, unstored? With credentials
-// it does where answers to them are known not to be shared; else it is worth a try, and the answer tells.
+// Nothing that is stored answers this request: does it go to the upstream by itself, unstored? With credentials or
+// cookies it does where answers are known not to be shared; else it is worth a try, and the answer tells.
 bool Handler::passes_by(const http::Stream& stream, const Asked& asked,
                         const resolver::StoredResponse* stored) const {
   if (asked.not_stored) return true;
-  if (!asked.has_credentials) return false;
-  if ((stored && !resolver::is_shareable(*stored)) || !asked_the_same(stream.request())) return true;
+  if (!is_personal(stream, asked)) return false;
+  const bool is_shared = !stored || resolver::is_shareable(*stored);
+  if (asked.has_credentials && !(is_shared && asked_the_same(stream.request()))) return true;
   const auto known = unshared_until_.find(asked.hash);
   return known != unshared_until_.end() && known->second > tools_.loop.wall_seconds();
 }
 
-void Handler::note_unshared(const Asked& asked) {
+bool Handler::is_personal(const http::Stream& stream, const Asked& asked) {
+  return asked.has_credentials || (!asked.place->repository && stream.request().has("cookie"));
+}
+
+void Handler::note_unshared(const http::Stream& stream, const Asked& asked) {
   constexpr std::time_t kRemembered = 60;
-  if (!asked.has_credentials) return;
+  if (!is_personal(stream, asked)) return;
   if (unshared_until_.size() >= kMaxUses) unshared_until_.clear();
   unshared_until_[asked.hash] = tools_.loop.wall_seconds() + kRemembered;
 }

@@ -96,6 +96,77 @@ def test_no_field_over_http2_does_either(reflecting, origin):
         assert connection.heads[plain][0] == 200 and EVIL.encode() not in body, (field, body[:500])
 
 
+# What is decided here: a fill tells the upstream what representations are chosen by, the credentials that RFC 9111 3.5
+# speaks of, and what answers are known to vary by. All else, cookies too, goes up only with what is not stored.
+
+def test_what_is_stored_was_asked_for_with_few_of_the_clients_fields(edge, origin):
+    origin.add("/a", data=b"page")
+    edge.fetch("/a", version="1.1", fields={name: "x" for name in FIELDS + NEGOTIATED if name != "Upgrade-Insecure-Requests"})
+    assert set(origin.requests[0].fields) == {"host", "accept", "accept-language", "user-agent", "accept-encoding",
+                                              "via", "cdn-loop"}
+    assert origin.requests[0].fields["accept-encoding"] == "identity"
+
+
+def greet(origin, field, **fields):
+    """A page that tells who asks, by that field, and nothing of what may become of it but `fields`."""
+    page = origin.add("/a", data=b"", etag=None)
+    page.tamper = lambda answer, request, n: Answer(
+        200, {name.replace("_", "-"): value for name, value in fields.items()},
+        b"for " + request.fields.get(field, "anybody").encode())
+
+
+def seen(edge, *values, field="Cookie"):
+    bodies = []
+    for value in values:
+        bodies.append(edge.fetch("/a", fields={field: value} if value else {}).body.decode())
+        edge.wait_idle()
+    return bodies
+
+
+def test_what_a_cookie_brings_is_nobody_elses_though_the_origin_says_nothing(edge, origin):
+    greet(origin, "cookie")
+    assert seen(edge, "user=ada", "user=bob", None) == ["for anybody"] * 3
+    assert len(origin.requests) == 1
+
+
+@pytest.mark.parametrize("fields", [{"Cache_Control": "private"}, {"Cache_Control": "no-store"}, {"Set_Cookie": "seen=1"}], ids=str)
+def test_what_is_one_clients_is_asked_for_with_its_cookie(edge, origin, fields):
+    greet(origin, "cookie", **fields)
+    assert seen(edge, "user=ada", "user=bob", None) == ["for user=ada", "for user=bob", "for anybody"]
+
+
+def test_once_that_is_known_it_costs_one_question(make_edge, origin):
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}", workers=1).start()
+    greet(origin, "cookie", Cache_Control="private")
+    assert seen(edge, "user=ada", "user=ada", "user=bob") == ["for user=ada", "for user=ada", "for user=bob"]
+    assert [r.fields.get("cookie") for r in origin.requests] == [None, "user=ada", "user=ada", "user=bob"]
+
+
+def test_what_varies_by_cookie_is_stored_for_each(edge, origin):
+    greet(origin, "cookie", Vary="Cookie")
+    assert seen(edge, "user=ada", "user=bob", None, "user=ada") == ["for user=ada", "for user=bob", "for anybody", "for user=ada"]
+    asked = len(origin.requests)
+    assert seen(edge, "user=bob", "user=ada") == ["for user=bob", "for user=ada"] and len(origin.requests) == asked
+
+
+def test_the_conf_may_store_by_a_cookie(make_edge, origin):
+    edge = make_edge(f"""location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h;
+                         proxy_set_header Cookie user=$cookie_user; proxy_cache_key $uri:$cookie_user; }}""").start()
+    greet(origin, "cookie")
+    assert seen(edge, "user=ada; x=1", "x=2; user=bob", "user=ada") == ["for user=ada", "for user=bob", "for user=ada"]
+    assert len(origin.requests) == 2
+
+
+def test_what_credentials_bring_is_nobody_elses_unless_the_origin_says_so(edge, origin):
+    greet(origin, "authorization", Cache_Control="max-age=600")
+    assert seen(edge, "Basic a", "Basic b", None, field="Authorization") == ["for Basic a", "for Basic b", "for anybody"]
+    assert seen(edge, "Basic a", None, field="Authorization") == ["for Basic a", "for anybody"]
+    origin.add("/a", data=b"shared", fields={"Cache-Control": "public, max-age=600"})
+    edge.fetch("/a", method="PUT")  # what was stored is over
+    origin.forget()
+    assert seen(edge, None, "Basic a", field="Authorization") == ["shared", "shared"] and len(origin.requests) == 1
+
+
 def test_what_is_negotiated_by_is_of_the_client_that_sent_it(reflecting, origin):
     for i, field in enumerate(NEGOTIATED):
         reflecting.add_page(f"p{i}")
