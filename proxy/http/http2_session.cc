@@ -252,6 +252,11 @@ void Http2Session::on_frame(const nghttp2_frame& frame) {
     if (notified_ && (frame.hd.flags & NGHTTP2_FLAG_ACK)) drain(true);
     return;
   }
+  if (frame.hd.type == NGHTTP2_PRIORITY_UPDATE) {  // RFC 9218 7.1; nghttp2 1.52 takes it
+    const auto* update = static_cast<const nghttp2_ext_priority_update*>(frame.ext.payload);
+    if (update->stream_id == 0) stop(NGHTTP2_PROTOCOL_ERROR);
+    return;
+  }
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
   const bool empty = frame.hd.type == NGHTTP2_DATA && frame.hd.length == frame.data.padlen;
   if (!limits_.on_content(empty && !(frame.hd.flags & NGHTTP2_FLAG_END_STREAM)))

@@ -227,6 +227,17 @@ ROWS = [
     twice("nginx", "proxy_cache_revalidate off", STALE + [TAG], MISS, place="r"),
     twice("nginx", "proxy_cache_revalidate off, and a 503 that the conf allows", STALE + [TAG], STALE_HIT, place="r",
           then=Reply(status=503)),
+    # RFC 8246: immutable
+    twice("8246.2", "fresh and immutable", cc("max-age=3600, immutable", TAG), HIT),
+    twice("8246.2", "an argument means nothing", cc("max-age=3600, immutable=no", TAG), HIT),
+    twice("8246.2", "twice is once", cc("immutable, max-age=3600, immutable", TAG), HIT),
+    twice("8246.2", "immutable is no lifetime", cc("immutable", TAG), VALIDATED),
+    twice("8246.2", "immutable and stale", [("Cache-Control", "max-age=60, immutable"), ("Date", at(-100)), TAG], VALIDATED),
+    twice("8246.2", "no-cache of the client against it", cc("max-age=3600, immutable", TAG), VALIDATED,
+          second=cc("no-cache")),
+    twice("8246.2", "max-age=0 of the client against it", cc("max-age=3600, immutable", TAG, ("Date", at(-10))), VALIDATED,
+          second=cc("max-age=0")),
+    twice("8246.2", "in a request", STALE + [TAG], VALIDATED, second=cc("immutable")),
     # 4.3: validation
     twice("4.3.1", "by Last-Modified", STALE + [("Last-Modified", at(-5000))], VALIDATED),
     twice("4.3.1", "by a weak entity tag", STALE + [("ETag", 'W/"w"')], VALIDATED),
