@@ -22,7 +22,7 @@ CLONE_NEWNET = 0x40000000
 # So much may the fitted line rise in the second half: twice to thrice what runs of 40 s without a leak have shown
 # (memory -5.5 to 2.9 MiB, descriptors -4.1 to 7.6, of a dozen clients that come and go). In the long form that finds a
 # leak of 16 MiB or 32 descriptors an hour; the short one looks at 20 s, and finds what leaks with each request.
-MEMORY_RISES, DESCRIPTORS_RISE = (8 if LONG else 16) * MIB, 16
+MEMORY_RISES, DESCRIPTORS_RISE = (8 if LONG else 32) * MIB, 16
 INDEX_TIMES = 1.5  # what it may become of what it was when the cache had been full for a while
 
 
