@@ -28,7 +28,7 @@ export ENTREPOT_RESULTS=$results
 
 # What runs under TSan: what hands something from one thread to another.
 threaded=(cache_tests io_tests serve_tests)
-threaded_e2e=(tests/e2e/{collapsing,ranges,broken_upstream,sources,storing,process,disk,cache_command,mixed}_test.py)
+threaded_e2e=(tests/e2e/{collapsing,ranges,broken_upstream,sources,storing,process,disk,cache_command,mixed,purge}_test.py)
 
 export ASAN_OPTIONS=detect_stack_use_after_return=1:check_initialization_order=1:strict_init_order=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <future>
 #include <map>
 #include <string_view>
 #include <thread>
@@ -92,9 +93,14 @@ void answer_explain(evhttp_request* request, const evhttp_uri* uri, const Edge& 
 struct AdminServer::Server {
   Server(Edge& served, std::string build) : edge(served), version(std::move(build)) {}
   ~Server() {
-    purging.reset();  // ends what is queued: its answers are still sent
-    loop.stop();
-    if (thread.joinable()) thread.join();
+    if (thread.joinable()) {
+      // Taken in the loop's thread, where purges begin: none does after it. What is queued ends, and is answered.
+      std::promise<std::unique_ptr<io::Pool>> taken;
+      loop.post([this, &taken] { taken.set_value(std::move(purging)); });
+      taken.get_future().get().reset();
+      loop.stop();
+      thread.join();
+    }
     if (http) evhttp_free(http);
   }
 
@@ -139,6 +145,7 @@ struct AdminServer::Server {
     }
     if (evhttp_find_header(evhttp_request_get_input_headers(request), "Origin"))
       return refuse(request, 403, "Forbidden", "origin", "a page in a browser purges nothing");
+    if (!purging) return refuse(request, 503, "Service Unavailable", "ending", "the edge is about to end");
     PurgeRequest purge = purge_request(request, uri);
     if (!purge.error.empty()) return refuse(request, 400, "Bad Request", "malformed", purge.error);
     evhttp_connection* const connection = evhttp_request_get_connection(request);
@@ -178,7 +185,7 @@ struct AdminServer::Server {
   uint64_t last_ticket = 0;
   std::map<uint64_t, evhttp_request*> waiting;  // for a purge; whose connections are open
   evhttp* http = nullptr;
-  std::unique_ptr<io::Pool> purging = std::make_unique<io::Pool>(kPurgesAtOnce);
+  std::unique_ptr<io::Pool> purging = std::make_unique<io::Pool>(kPurgesAtOnce);  // null: about to end
   std::thread thread;
 };
 
