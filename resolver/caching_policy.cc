@@ -58,6 +58,7 @@ std::string control_of_surrogate(std::string_view text) {
     const size_t plus = directive.find('+');
     const size_t equals = directive.find('=');
     const bool is_max_age = equals_ignoring_case(directive.substr(0, equals), "max-age");
+    if (equals_ignoring_case(directive.substr(0, equals), "content")) continue;  // what to make of it, not how long it lasts
     add(control, is_max_age ? directive.substr(0, plus) : directive);
     if (is_max_age && plus != std::string_view::npos)
       add(control, "stale-while-revalidate=" + std::string(directive.substr(plus + 1)));
@@ -83,8 +84,10 @@ std::optional<std::string> deciding_control(const CachingPolicy& policy, const F
   if (const auto text = find(upstream, "x-accel-expires"); text.data() && !ignores("x-accel-expires")) {
     if (auto control = control_of_accel(text, response.response_time)) return control;
   }
-  if (policy.surrogate_control && find(upstream, "surrogate-control").data() && !ignores("surrogate-control"))
-    return control_of_surrogate(joined(upstream, "surrogate-control"));
+  if (policy.surrogate_control && find(upstream, "surrogate-control").data() && !ignores("surrogate-control")) {
+    auto control = control_of_surrogate(joined(upstream, "surrogate-control"));
+    if (!control.empty()) return control;  // else nothing in it is for us
+  }
   for (const std::string& name : policy.targets) {
     if (ignores(name) || find(response.fields, name).data() == nullptr) continue;
     if (auto control = control_of_target(joined(response.fields, name))) return control;

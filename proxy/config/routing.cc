@@ -246,7 +246,8 @@ Found find_among(const std::vector<Location>& all, std::optional<size_t> parent,
       lacks_slash = &location;
     }
   }
-  if (lacks_slash) return {lacks_slash, true};
+  // One of just this path comes first.
+  if (lacks_slash && !(best && all[*best].path.size() == path.size())) return {lacks_slash, true};
   Found found;
   if (best) {
     found = find_among(all, best, path);

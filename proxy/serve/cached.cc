@@ -120,7 +120,7 @@ io::Task<void> Handler::serve_head(http::Stream& stream, std::unique_ptr<Asked> 
   Passing passing = co_await open_pass(stream, *asked);
   const int status = passing.exchange ? passing.exchange->received_head().status : 0;
   const bool is_plain = !asked->place->repository;
-  if (is_plain && outcome.stored && passing.exchange)
+  if (is_plain && outcome.stored && passing.exchange && !is_personal(stream, *asked))  // it may speak of this client
     note_head(*asked, outcome, passing.exchange->received_head());
   const bool stale_serves =
       outcome.stored &&

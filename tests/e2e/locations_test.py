@@ -80,6 +80,11 @@ def test_alias_and_root_with_variables(make_edge):
     assert edge.fetch("/users/../w3/one.png").status == 404
 
 
+def test_a_location_of_just_the_path_comes_before_a_folder_without_its_slash(make_edge, origin):
+    edge = make_edge(f"location /a {{ return 200 own; }} location /a/ {{ proxy_pass {origin.url}; }}").start()
+    answers(edge, {"/a": (200, "own")})
+
+
 def test_a_proxied_folder_is_found_without_its_slash(make_edge, origin):
     origin.add("/d/", data=b"folder")
     edge = make_edge(f"""
