@@ -162,16 +162,21 @@ void FillTask::add_conditionals(ExtraFields& extra) const {
   }
 }
 
-// 304: the stored response is good again. False: the 304 speaks of another representation.
+// 304: the stored response is good again. False: the 304 speaks of another representation, or of one that is not to
+// be stored under this name any more.
 bool FillTask::freshen(const upstream::UpstreamHead& head) {
   resolver::StoredResponse response = *plan_.stale;
   if (!resolver::update_on_304(response, head.fields)) return false;
-  ++context_.counters.validated;
   response.request_time = asked_at_;
   response.response_time = context_.loop.wall_seconds();
   resolver::complete_date(response.fields, response.response_time);
   response.conf_lifetime_seconds = lifetime_of(response.status);
   resolver::settle_caching(policy(), head.fields, response);
+  const bool varies_as_before =
+      resolver::vary_names(response.fields) == resolver::vary_names(plan_.stale->fields);
+  if (!plan_.of_repository && (!varies_as_before || verdict_on(response) != resolver::NotStored::kStorable))
+    return false;
+  ++context_.counters.validated;
   plan_.fill->unless_disowned(
       [&] { plan_.cache->put_response(plan_.name, response.encode(), plan_.stale_blob->digest()); });
   plan_.fill->merge(plan_.stale_blob);

@@ -243,3 +243,19 @@ def test_variants_are_there_after_a_restart_and_all_gone_with_their_name(make_ed
     assert gone.returncode == 0, gone.stdout + gone.stderr
     assert [ask("1"), ask("2")] == [b"1", b"2"]
     assert [request.fields.get("x-foo") for request in origin.requests] == [None, "1", "2"]
+
+
+@pytest.mark.parametrize("says", [{"Cache-Control": "private"}, {"Cache-Control": "no-store"}, {"Vary": "Accept-Language"}],
+                         ids=str)
+def test_a_304_that_forbids_to_store_or_varies_by_more_makes_nothing_everybodys(make_edge, origin, says):
+    page = origin.add("/x", data=b"page", etag='"v1"', fields={"Cache-Control": "max-age=0"})
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; }}").start()
+    assert edge.fetch("/x", fields={"Accept-Language": "de"}).body == b"page"
+    edge.wait_idle()
+    page.tamper = lambda answer, request, n: answer.fields.update(says)
+    assert edge.fetch("/x", fields={"Accept-Language": "de"}).body == b"page"
+    edge.wait_idle()
+    before = len(origin.requests)
+    assert edge.fetch("/x", fields={"Accept-Language": "fr"}).body == b"page"
+    assert len(origin.requests) > before, "nobody is served without the origin"
+    assert "hit" not in edge.fetch("/x", fields={"Accept-Language": "it"}).fields["cache-status"]
