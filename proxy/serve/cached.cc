@@ -81,7 +81,6 @@ io::Task<void> Handler::serve_outcome(http::Stream& stream, std::unique_ptr<Aske
       serve_filling(stream, *asked, outcome);
       break;
     case Outcome::Kind::kPassed:
-      note_unshared(stream, *asked);
       if (outcome.exchange && asked_the_same(stream.request())) {
         relay(stream, *asked, std::move(*outcome.exchange), CacheStatus::kMiss);
         break;
@@ -120,7 +119,8 @@ io::Task<void> Handler::serve_head(http::Stream& stream, std::unique_ptr<Asked> 
   Passing passing = co_await open_pass(stream, *asked);
   const int status = passing.exchange ? passing.exchange->received_head().status : 0;
   const bool is_plain = !asked->place->repository;
-  if (is_plain && outcome.stored && passing.exchange && !is_personal(stream, *asked))  // it may speak of this client
+  if (is_plain && outcome.stored && passing.exchange && !is_personal(stream, *asked) &&
+      !stream.request().has("accept-encoding"))  // else it may be another representation, or this client's
     note_head(*asked, outcome, passing.exchange->received_head());
   const bool stale_serves =
       outcome.stored &&
@@ -289,6 +289,7 @@ io::Task<Handler::Outcome> Handler::find(http::Stream& stream, Asked& asked) {
     if (phase == FillPhase::kPassed) {
       outcome.kind = Outcome::Kind::kPassed;
       outcome.exchange = std::move(handover->exchange);
+      if (outcome.exchange && outcome.exchange->received_head().status < 500) note_unshared(stream, asked);
       co_return outcome;
     }
     outcome.error = fill->error();

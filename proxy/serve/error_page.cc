@@ -37,9 +37,12 @@ bool Handler::serve_error_page(http::Stream& stream, const Place& place, int sta
     return std::find(it.statuses.begin(), it.statuses.end(), status) != it.statuses.end();
   });
   if (page == conf.error_pages.end()) return false;
-  // A named location gets the request as it came, and of the content a part has gone.
+  // A named location gets the request as it came: not one that is passed to nobody, nor what is left of a content.
+  const http::Request& request = stream.request();
   const bool is_begun = stream.content() && stream.content()->consumed_bytes() > 0;
-  if (is_begun && page->target.source().starts_with('@')) return false;
+  const bool is_for_nobody = request.method_text == "TRACE" || request.method == http::Method::kConnect ||
+                             !parse_request_path(request.target) || !read_host(request);
+  if ((is_begun || is_for_nobody) && page->target.source().starts_with('@')) return false;
   if (stream.redirects == kMaxRedirects) {
     tools_.log_error(std::string(stream.sent_target()) + ": error_page: internal redirection cycle");
     return false;
@@ -56,6 +59,7 @@ void Handler::redirect_by_error_page(http::Stream& stream, const Place& place, c
   page.target.expand(RequestVariables(stream, place, path), target);
   stream.told_status = page.answer.value_or(status);
   stream.cache_status = {};
+  stream.upstream_fields = nullptr;  // held by an answer that is not given
   if (stream.told_status == 204 || stream.told_status == 304) {  // of no page there would be anything to see
     fields_.clear();
     fields_.push_back({"date", date_text(stream), true});

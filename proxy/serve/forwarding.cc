@@ -220,4 +220,10 @@ std::string_view trace_id(std::string_view traceparent) noexcept {
   return none || text.starts_with("ff") ? std::string_view() : id;
 }
 
+bool is_of_the_way(std::string_view name, const config::Shared& conf) noexcept {
+  if (name == "via" || name == "cdn-loop") return true;
+  return conf.forwarded != config::Forwarded::kOff && (name == "forwarded" || name == "x-forwarded-for" ||
+                                                       name == "x-forwarded-proto" || name == "x-forwarded-host");
+}
+
 }  // namespace entrepot::serve

@@ -37,6 +37,10 @@ std::string client_address(const http::Request& request, const config::Shared& c
                            std::string_view proxied);
 bool is_trusted(std::span<const config::Cidr> networks, std::string_view address) noexcept;
 
+// A request field of which the edge itself tells the upstream, by `forwarded`: what the client sends is no other
+// client's.
+bool is_of_the_way(std::string_view name, const config::Shared& conf) noexcept;
+
 // `for=192.0.2.1;host=edge.example.com;proto=https`, an IPv6 address in brackets and quotes.
 std::string forwarded_element(std::string_view address, std::string_view host, bool secure);
 

@@ -164,6 +164,8 @@ void Handler::set_name(const http::Stream& stream, const Place& place, const Req
     }
     return;
   }
+  // $request_uri stays what the client asked for: an error's page is not stored under that.
+  if (stream.was_redirected()) return append_key(stream, place, path, stream.request().target, name_.text);
   place.conf->proxy_cache_key.expand(RequestVariables(stream, place, path), name_.text);
 }
 
@@ -234,8 +236,9 @@ void Handler::serve_return(http::Stream& stream, const Place& place, const Reque
 }
 
 void Handler::redirect_to_slash(http::Stream& stream, const Place& place, const RequestPath& path) {
-  std::string target(path.raw);
-  target.push_back('/');
+  // "//host/" would be another host's.
+  std::string target(path.raw.substr(std::min(path.raw.find_first_not_of('/'), path.raw.size())));
+  target.insert(0, 1, '/').push_back('/');
   if (path.args.data()) target.append("?").append(path.args);
   fields_.clear();
   fields_.push_back({"date", date_text(stream), true});

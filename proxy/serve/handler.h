@@ -230,6 +230,8 @@ class Handler final : public http::RequestHandler {
   static bool may_follow(const Asked& asked, const std::string& metadata);
   void ask_plain(http::Stream& stream, Asked& asked);
   void note_head(const Asked& asked, const Outcome& outcome, const upstream::UpstreamHead& head);
+  static void append_key(const http::Stream& stream, const Place& place, const RequestPath& path,
+                         std::string_view target, std::string& key);
   void invalidate(const http::Stream& stream, int status, const resolver::Fields& fields);
   fill::FillPlan plan_of(http::Stream& stream, const Asked& asked, std::shared_ptr<cache::Fill> fill);
 

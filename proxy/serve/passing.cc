@@ -9,6 +9,7 @@
 #include "proxy/serve/proxy_status.h"
 #include "proxy/serve/question.h"
 #include "proxy/serve/request_variables.h"
+#include "proxy/serve/reuse.h"
 #include "resolver/fields.h"
 #include "resolver/text.h"
 
@@ -30,13 +31,6 @@ bool is_of_the_connection(std::string_view name) {
       "connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "proxy-authenticate",
       "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
-}
-
-// Of the request's way, of which we tell ourselves: tell_way.
-bool is_of_the_way(std::string_view name, const config::Shared& conf) {
-  if (name == "via" || name == "cdn-loop") return true;
-  return conf.forwarded != config::Forwarded::kOff && (name == "forwarded" || name == "x-forwarded-for" ||
-                                                       name == "x-forwarded-proto" || name == "x-forwarded-host");
 }
 
 bool is_framing(std::string_view name) {
@@ -65,11 +59,6 @@ bool lists(const http::Request& request, std::string_view field, std::string_vie
 // May it be sent again, though nobody knows whether it was heard?
 bool is_idempotent(std::string_view method) {
   return method != "POST" && method != "LOCK" && method != "PATCH";
-}
-
-uint32_t failing_of(Error error) {
-  if (error == Error::kTimeout) return config::kFailingTimeout;
-  return error == Error::kProtocol ? config::kFailingInvalidHeader : config::kFailingError;
 }
 
 // What a fill says itself, once: a second field of the name would ask for something else.
@@ -145,12 +134,15 @@ fill::Origin Handler::origin_of(const http::Stream& stream, const Asked& asked, 
   for (const auto& field : request.fields) {
     if (passes && !place.conf->proxy_pass_request_headers) break;
     // What responses are known to vary by is told, so that the right one comes.
-    const bool counts = for_cache && fill::can_be_told(field.name) && std::find(asked.variants.names.begin(), asked.variants.names.end(),
-                                               field.name) != asked.variants.names.end();
+    const auto& counting = asked.variants.names;
+    const bool counts = for_cache && fill::can_be_told(field.name) && !is_of_the_way(field.name, *place.conf) &&
+                        std::find(counting.begin(), counting.end(), field.name) != counting.end();
     const bool is_allowed = passes ? !is_of_the_connection(field.name) && !is_of_the_way(field.name, *place.conf) &&
                                        !lists(request, "connection", field.name)
                                    : std::find(allowed.begin(), allowed.end(), field.name) != allowed.end();
     if ((!is_allowed && !counts) || is_set(field.name)) continue;
+    // Of an error's page all is wanted, whatever the client has of what it asked for.
+    if (stream.told_status > 0 && (field.name == "range" || field.name.starts_with("if-"))) continue;
     if (alike || !at_home) continue;
     const bool is_right = field.name == "authorization" || field.name == "cookie";
     if (authorize == config::Authorize::kEdge && is_right) continue;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proxy/serve/content_fields.h"
+#include "proxy/serve/forwarding.h"
 #include "proxy/serve/handler.h"
 #include "proxy/serve/question.h"
 #include "proxy/serve/range.h"
@@ -35,8 +36,9 @@ fill::Part first_part(const http::Request& request, uint64_t slice_bytes) {
   return {begin, (*range->last / slice_bytes + 1) * slice_bytes, 0};
 }
 
+// By proxy_set_header, or by `forwarded`.
 bool is_set_by_conf(const Place& place, std::string_view name) {
-  return std::any_of(
+  return is_of_the_way(name, *place.conf) || std::any_of(
       place.conf->proxy_set_headers.begin(), place.conf->proxy_set_headers.end(),
       [name](const auto& header) { return resolver::equals_ignoring_case(header.name, name); });
 }
@@ -231,10 +233,19 @@ void Handler::note_head(const Asked& asked, const Outcome& outcome, const upstre
     return;
   }
   resolver::StoredResponse response = *outcome.response;
-  if (!resolver::update_on_304(response, head.fields)) return;
+  // What decides otherwise than Cache-Control does, and by what it varies, is for a GET to find out.
+  if (response.control || differs("vary") || !resolver::update_on_304(response, head.fields)) return;
+  if (resolver::storable(response, false, true) != resolver::NotStored::kStorable) return;
   response.request_time = response.response_time = tools_.loop.wall_seconds();
   resolver::complete_date(response.fields, response.response_time);
   asked.place->cache->put_response(asked.name, response.encode(), outcome.stored->blob->digest(), true);
+}
+
+// The cache's key of a GET for `target`, of which `path` is the path, whatever the client itself asked for.
+void Handler::append_key(const http::Stream& stream, const Place& place, const RequestPath& path,
+                         std::string_view target, std::string& key) {
+  const RequestVariables own(stream, place, path);
+  place.conf->proxy_cache_key.expand(TargetVariables(own, path, target), key);
 }
 
 // A response to an unsafe method has come: what is stored for its target, and for what it names, is stale for all
@@ -254,8 +265,7 @@ void Handler::invalidate(const http::Stream& stream, int status, const resolver:
     if (!found || !found->cache || found->repository) continue;
     const Place& place = *found;
     cache::Name key{place.space, {}};
-    const RequestVariables own(stream, place, *path);
-    place.conf->proxy_cache_key.expand(TargetVariables(own, *path, target), key.text);
+    append_key(stream, place, *path, target, key.text);
     place.cache->forget(key);
   }
 }

@@ -52,7 +52,7 @@ uint32_t failing_of(Error error) noexcept {
   switch (error) {
     case Error::kTimeout:
       return config::kFailingTimeout;
-    case Error::kMalformed:
+    case Error::kProtocol:
       return config::kFailingInvalidHeader;
     case Error::kBadStatus:  // whoever asked has judged the status by the same rules
       return kServerErrors | config::kFailing403 | config::kFailing404 | config::kFailing429;

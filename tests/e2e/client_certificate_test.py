@@ -5,34 +5,26 @@ import subprocess
 import pytest
 
 from support.edge import make_certificate
-from support.origin import Answer, Origin
+from support.origin import Answer, TlsOrigin
 
 MIB = 1 << 20
 
 
-class GuardedOrigin(Origin):
-    """Over TLS. `shown`: by connection, whether a certificate was shown."""
+class GuardedOrigin(TlsOrigin):
+    """`shown`: by connection, whether a certificate was shown."""
 
     def __init__(self, certificate, trusted, required=True):
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(*certificate)
+        self.shown = []
+        super().__init__(certificate)
         self.context.load_verify_locations(trusted)
         self.context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
-        self.shown = []
-        super().__init__()
 
     @property
     def url(self):
         return f"https://127.0.0.1:{self.port}"
 
-    def _serve(self, connection, number):
-        try:
-            connection = self.context.wrap_socket(connection, server_side=True)
-        except OSError:
-            connection.close()
-            return
-        self.shown.append(connection.getpeercert() != {} and connection.getpeercert() is not None)
-        super()._serve(connection, number)
+    def on_handshake(self, connection):
+        self.shown.append(bool(connection.getpeercert()))
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 
 from support.edge import Edge
@@ -14,17 +16,31 @@ def strict_origin():
     assert not origin.strange
 
 
-@pytest.fixture(scope="module")
-def strict_edge(tmp_path_factory, certificate, strict_origin):
-    """One edge for all rows of a file; /probe answers without an upstream, /pass/ never without it."""
-    edge = Edge(tmp_path_factory.mktemp("edge"), certificate, workers=1, locations=f"""
+@contextlib.contextmanager
+def warm_edge(folder, certificate, origin, **options):
+    """One edge that has /small and /big; /probe answers without an upstream, /pass/ never without it."""
+    edge = Edge(folder, certificate, workers=1, locations=f"""
         location = /probe {{ return 204; }}
-        location /pass/ {{ proxy_pass {strict_origin.url}; proxy_cache off; }}
-        location / {{ proxy_pass {strict_origin.url}; proxy_cache_valid 200 1h; }}""").start()
+        location /pass/ {{ proxy_pass {origin.url}; proxy_cache off; }}
+        location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}""", **options).start()
     for path in ("/small", "/big"):
-        assert edge.fetch(path).body == strict_origin.resources[path]
+        assert edge.fetch(path).body == origin.resources[path]
     yield edge
     edge.stop()
+
+
+@pytest.fixture(scope="module")
+def strict_edge(tmp_path_factory, certificate, strict_origin):
+    """One for all rows of a file."""
+    with warm_edge(tmp_path_factory.mktemp("edge"), certificate, strict_origin) as edge:
+        yield edge
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory, certificate, strict_origin):
+    """One that waits for windows for a second only."""
+    with warm_edge(tmp_path_factory.mktemp("edge"), certificate, strict_origin, server="send_timeout 1s;") as edge:
+        yield edge
 
 
 @pytest.fixture

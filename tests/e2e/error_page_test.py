@@ -134,3 +134,47 @@ def test_content_goes_on_to_a_fallback_whole_or_not_at_all(make_edge, origin, tm
     assert [r.target for r in origin.requests] == ["/app", "/refusing"]
     assert told(post("/paged")) == (200, "fallback")
     assert (origin.requests[-1].method, origin.requests[-1].body) == ("GET", b"")
+
+
+def test_a_page_is_stored_under_its_own_name_and_not_under_what_was_asked_for(make_edge, origin):
+    origin.add("/404.html", data=b"sorry", fields={"Cache-Control": "max-age=60"})
+    edge = make_edge(f"""
+        proxy_intercept_errors on; error_page 404 /404.html;
+        location / {{ proxy_pass {origin.url}; }}""").start()
+    for _ in range(2):
+        assert told(edge.fetch("/missing")) == (404, "sorry")
+        edge.wait_idle()
+    origin.add("/missing", data=b"here now")
+    assert told(edge.fetch("/missing")) == (200, "here now")
+    assert told(edge.fetch("/404.html")) == (200, "sorry")
+    assert [r.target for r in origin.requests].count("/404.html") == 1
+
+
+def test_a_proxied_page_comes_whole_whatever_the_client_has_of_what_it_asked_for(make_edge, origin):
+    origin.add("/page", data=b"sorry", etag='"v1"')
+    edge = make_edge(f"""
+        error_page 404 /page;
+        location = /page {{ proxy_pass {origin.url}; proxy_cache off; }}""").start()
+    for fields in ({"If-None-Match": '"v1"'}, {"Range": "bytes=0-1"}):
+        assert told(edge.fetch("/none", fields=fields)) == (404, "sorry")
+
+
+def test_what_is_passed_to_nobody_goes_to_no_fallback_either(make_edge, origin):
+    edge = make_edge(f"""
+        error_page 400 405 = @all;
+        location @all {{ proxy_pass {origin.url}; }}""").start()
+    assert edge.fetch("/x", method="TRACE").status == 405
+    assert edge.fetch("/%00", version="1.1").status == 400
+    assert origin.requests == []
+
+
+def test_the_log_of_a_range_that_a_page_answers_speaks_of_no_upstream(make_edge, origin):
+    origin.add("/x", data=b"thing", fields={"X-A": "1"})
+    edge = make_edge(f"""
+        access_log pages.log fields; error_page 416 /page;
+        location / {{ proxy_pass {origin.url}; }}
+        location = /page {{ return 200 sorry; }}""", http="log_format fields '$uri [$upstream_http_x_a]';").start()
+    assert told(edge.fetch("/x", fields={"Range": "bytes=99-"})) == (416, "sorry")
+    edge.stop()
+    with open(os.path.join(edge.folder, "pages.log"), encoding="utf-8") as log:
+        assert log.read() == "/page [-]\n"

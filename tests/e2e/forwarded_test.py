@@ -6,6 +6,7 @@ import pytest
 
 from support import client
 from support.edge import wait_until
+from support.origin import Answer
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -85,3 +86,22 @@ def test_the_log_knows_what_nginxs_does(make_edge, origin):
                     "ssl_protocol": "TLSv1.3", "ssl_server_name": "localhost", "server_addr": "127.0.0.1",
                     "sent_http_etag": '"v1"', "upstream_http_x_made_by": "origin", "content_type": "a/b"}
     assert one["ssl_cipher"].startswith("TLS_")
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+def test_what_varies_by_what_the_edge_tells_is_stored_by_that_and_not_by_what_clients_say(make_edge, origin, mode):
+    origin.add("/a", data=b"").tamper = lambda answer, request, n: client_answer(request)
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; forwarded {mode}; }}", workers=1,
+                     server="server_name one.example two.example;").start()
+    for _ in range(3):
+        for host in ("one.example", "two.example"):
+            got = edge.fetch("/a", version="1.1", fields={"Host": host}, tls=False)
+            assert got.body.decode() == f"of {host}"
+            edge.wait_idle()
+    spoofed = edge.fetch("/a", version="1.1", fields={"Host": "one.example", "X-Forwarded-Host": "two.example"}, tls=False)
+    assert spoofed.body == b"of one.example"
+
+
+def client_answer(request):
+    return Answer(200, {"Vary": "X-Forwarded-Host", "Cache-Control": "max-age=60"},
+                  b"of " + request.fields["x-forwarded-host"].encode())

@@ -10,7 +10,6 @@ import pytest
 from support.frames import (
     CANCEL, CONTINUATION, END_HEADERS, END_STREAM, INITIAL_WINDOW_SIZE, NO_ERROR, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS,
     Frames, data, frame, get, headers, literal, priority, reset, settings, text, window_update)
-from support.edge import Edge
 from support.memory import SANITIZED, peak_of
 
 MIB = 1 << 20
@@ -163,18 +162,6 @@ BOMBS = {
     + headers(id_, literal("a", "b") * 3000),
     "fields right below the limits": lambda id_: headers(id_, get("/big", *[(f"a{i}", "b" * 140) for i in range(90)])),
 }
-
-
-@pytest.fixture(scope="module")
-def impatient(tmp_path_factory, certificate, strict_origin):
-    """One that waits for windows for a second only."""
-    edge = Edge(tmp_path_factory.mktemp("edge"), certificate, workers=1, server="send_timeout 1s;", locations=f"""
-        location /pass/ {{ proxy_pass {strict_origin.url}; proxy_cache off; }}
-        location / {{ proxy_pass {strict_origin.url}; proxy_cache_valid 200 1h; }}""").start()
-    for path in ("/small", "/big"):
-        assert edge.fetch(path).body == strict_origin.resources[path]
-    yield edge
-    edge.stop()
 
 
 @pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS)

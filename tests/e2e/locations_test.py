@@ -121,3 +121,11 @@ def test_server_names_in_nginxs_order(make_edge):
         connection.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")
         assert connection.response()[2] == name.encode(), host
         connection.close()
+
+
+def test_the_slash_that_a_folder_lacks_leads_to_no_other_host(make_edge, origin):
+    edge = make_edge(f"location /api/ {{ proxy_pass {origin.url}; }}").start()
+    for target in ("//evil.example/..%2fapi", "///api"):
+        moved = edge.fetch(target, version="1.1")
+        assert moved.status == 301 and moved.fields["location"].startswith("/")
+        assert not moved.fields["location"].startswith("//")

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from support.edge import make_certificate
-from support.origin import Origin
+from support.origin import TlsOrigin
 
 
 def handshake(edge, name, ciphers=None, session=None, context=None):
@@ -82,23 +82,13 @@ def test_a_session_is_resumed_with_whichever_worker_unless_the_conf_forbids_it(m
     assert resumed == [False] + 7 * [tickets == "on"]
 
 
-class NamedOrigin(Origin):
-    """Over TLS. `names`: what clients asked for in their handshakes."""
+class NamedOrigin(TlsOrigin):
+    """`names`: what clients asked for in their handshakes."""
 
     def __init__(self, certificate):
         self.names = []
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(*certificate)
+        super().__init__(certificate)
         self.context.sni_callback = lambda _, name, context: self.names.append(name)
-        super().__init__()
-
-    def _serve(self, connection, number):
-        try:
-            connection = self.context.wrap_socket(connection, server_side=True)
-        except OSError:
-            connection.close()
-            return
-        super()._serve(connection, number)
 
 
 @pytest.fixture

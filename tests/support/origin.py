@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import random
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -316,3 +317,24 @@ def break_off(connection):
     except OSError:
         pass
     connection.close()
+
+
+class TlsOrigin(Origin):
+    """Over TLS: `context` is the server's. What a handshake told is noted in on_handshake()."""
+
+    def __init__(self, certificate):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*certificate)
+        super().__init__()
+
+    def on_handshake(self, connection):
+        pass
+
+    def _serve(self, connection, number):
+        try:
+            connection = self.context.wrap_socket(connection, server_side=True)
+        except OSError:
+            connection.close()
+            return
+        self.on_handshake(connection)
+        super()._serve(connection, number)
