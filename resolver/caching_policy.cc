@@ -127,7 +127,9 @@ void settle_caching(const CachingPolicy& policy, const Fields& upstream, StoredR
   if (policy.heuristic_percent == 0 || response.conf_lifetime_seconds >= 0) return;
   const auto modified = parse_http_date(trimmed(find(response.fields, "last-modified")));
   const auto date = parse_http_date(trimmed(find(response.fields, "date")));
-  if (!modified || !is_heuristically_cacheable(response)) return;
+  // What is not there may be there soon, whatever page says so has changed last.
+  const bool is_absence = response.status == 404 || response.status == 410 || response.status >= 500;
+  if (!modified || is_absence || !is_heuristically_cacheable(response)) return;
   const int64_t since = date.value_or(response.response_time) - *modified;
   if (since > 0)
     response.conf_lifetime_seconds =

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "proxy/config/address.h"
 #include "proxy/config/draft.h"
@@ -81,6 +82,13 @@ Failure upstream(Scope& scope, const Directive& directive) {
   if (!takes_backups(upstream->balance) && std::any_of(servers.begin(), servers.end(), is_backup)) {
     return scope.draft.error(directive, name, "balancing method does not support parameter \"backup\"",
                              "round robin or least_conn");
+  }
+  constexpr uint64_t kMaxRingWeight = 10'000;  // each worker has 160 points for each
+  const auto add_weight = [](uint64_t sum, const UpstreamServer& server) { return sum + server.weight; };
+  if (upstream->balance == Balance::kHashConsistent &&
+      std::accumulate(servers.begin(), servers.end(), uint64_t{0}, add_weight) > kMaxRingWeight) {
+    return scope.draft.error(directive, name, "the weights of a consistent hash are too many",
+                             fmt::format("{} in all at most", kMaxRingWeight));
   }
   scope.draft.upstreams.emplace(lower(name.text), std::move(upstream));
   return std::nullopt;

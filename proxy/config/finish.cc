@@ -96,6 +96,7 @@ class Finisher {
   Failure find_upstream(const std::optional<PassDraft>& draft, std::optional<ProxyPass>& out) {
     if (!draft) return std::nullopt;
     out = draft->pass;
+    if (out->upstream && out->upstream->servers.front().address.starts_with("unix:")) return std::nullopt;
     const std::string host =
         set::lower(out->host.substr(0, draft->names_port ? out->host.rfind(':') : std::string::npos));
     const auto found = draft_.upstreams.find(host);

@@ -364,7 +364,7 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
                                          asked.hash, outcome.generation, fresh_until, now, stays,
                                          asked.pinned_as, asked.place->repository != nullptr, asked.purges});
     // What a request of an older conf found is not what one of this conf is looking for.
-    if (fresh_until > now && asked.site == site_) insert_hot(stream, asked, std::move(hot), 1024 + in_memory);
+    if (fresh_until > now && asked.site == site_) insert_hot(stream, asked, std::move(hot), 1024 + in_memory + 2 * asked.hot_key.size());
   }
   if (asked.place->cdn && whole && stays && redirect_to_cdn(stream, *asked.place, prepared->length_bytes))
     return;

@@ -140,6 +140,8 @@ INSTANTIATE_TEST_SUITE_P(
             {{"surrogate-control", "no-store"}, {"cache-control", "max-age=9"}},
             0,
             NotStored::kNoStore},
+        Row{"for another surrogate alone", {{"surrogate-control", "no-store;other"}, {"cache-control", "max-age=9"}}, 9},
+        Row{"of what to make of it", {{"surrogate-control", "content=\"ESI/1.0\""}, {"cache-control", "max-age=9"}}, 9},
         Row{"for another surrogate", {{"surrogate-control", "no-store;other, max-age=60"}}, 60},
         Row{"not there", {{"cache-control", "max-age=9"}}, 9}));
 
@@ -217,7 +219,8 @@ TEST(Heuristic, IsAShareOfTheTimeSinceTheLastChange) {
       {"explicit Expires", 200, {{"last-modified", hour_ago}, {"expires", "0"}}, 0},
       {"no-cache", 200, {{"last-modified", hour_ago}, {"cache-control", "no-cache"}}, 0},
       {"301", 301, {{"last-modified", hour_ago}}, 360},
-      {"410, which the conf is asked for", 410, {{"last-modified", hour_ago}}, 360},
+      {"410", 410, {{"last-modified", hour_ago}}, 0},
+      {"404 that says more than errors may", 404, {{"last-modified", hour_ago}, {"cache-control", "max-age=86400"}}, 10},
       {"302", 302, {{"last-modified", hour_ago}}, 0},
       {"302 public", 302, {{"last-modified", hour_ago}, {"cache-control", "public"}}, 360},
       {"503", 503, {{"last-modified", hour_ago}}, 0},

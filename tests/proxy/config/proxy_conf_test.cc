@@ -112,6 +112,18 @@ TEST_F(ProxyConf, Upstreams) {
   EXPECT_EQ(upstream_of("random two least_conn; server a;")->balance, Balance::kRandomTwo);
 }
 
+TEST_F(ProxyConf, ASocketIsNoUpstreamOfTheNameLocalhost) {
+  const auto server = good_server("location / { proxy_pass http://unix:/a.sock; }",
+                                  "upstream localhost { server 192.0.2.1:1; }");
+  EXPECT_EQ(server->locations[0].proxy_pass->upstream->servers[0].address, "unix:/a.sock");
+}
+
+TEST_F(ProxyConf, ARingHasOnlySoManyPoints) {
+  EXPECT_EQ(message_of("http { upstream u { hash $uri consistent; server a weight=9999; server b weight=2; } }"),
+            "the weights of a consistent hash are too many");
+  good_http("upstream u { hash $uri consistent; server a weight=9999; server b; }");
+}
+
 TEST_F(ProxyConf, ErrorPages) {
   const auto shared_server = good_server(
       "error_page 404 /404.html; error_page 500 502 503 504 /50x.html; error_page 404 =200 /empty.gif; "
