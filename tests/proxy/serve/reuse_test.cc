@@ -89,7 +89,7 @@ TEST(WhileUpdating, IsForTheFirstOnlyWhereItIsHadBehind) {
 TEST(FailingOf, TellsSilenceFromNoise) {
   EXPECT_EQ(failing_of(Error::kTimeout), kFailingTimeout);
   EXPECT_EQ(failing_of(Error::kConnect), kFailingError);
-  EXPECT_EQ(failing_of(Error::kMalformed), kFailingInvalidHeader);
+  EXPECT_EQ(failing_of(Error::kProtocol), kFailingInvalidHeader);
   EXPECT_TRUE(failing_of(Error::kBadStatus) & kFailing503);
 }
 
