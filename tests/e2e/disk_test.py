@@ -149,6 +149,14 @@ def take_all(folder):
             file.write(bytes(64 * KIB))
 
 
+@contextlib.contextmanager
+def storing(edge, size):
+    """Waits for so much to come: it has been given to the disk, and is being stored, when the disk gets full."""
+    before = edge.metrics()["upstream_bytes_total"]
+    yield
+    edge.wait_metric("upstream_bytes_total", lambda count: count >= before + size)
+
+
 def test_a_disk_that_is_full_in_the_middle_of_a_fill_breaks_no_body(small_disk, make_edge, origin):
     edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache_valid 200 1h; }}",
                      folder=small_disk.parent, cache="max_size=1g").start()
@@ -159,8 +167,8 @@ def test_a_disk_that_is_full_in_the_middle_of_a_fill_breaks_no_body(small_disk, 
         path, go_on = f"/cold{number}.bin", threading.Event()
         thing = origin.add(path, size=30 * MIB, seed=number, ranges=number % 3 != 1)
         thing.tamper = lambda answer, request, n, gate=go_on: answer.gates.append((4 * MIB, gate)) if n == 0 else None
-        readers = [edge.start_fetch(path, version=version) for version in ("1.1", "2", "2")]
-        origin.wait_until(lambda: any(request.body_sent >= 4 * MIB for request in origin.gets(path)))
+        with storing(edge, 4 * MIB):
+            readers = [edge.start_fetch(path, version=version) for version in ("1.1", "2", "2")]
         edge.wait_metric("fill_readers", lambda count: count == 3)
         take_all(small_disk)
         go_on.set()
@@ -204,8 +212,8 @@ def test_what_goes_on_beside_a_full_disk_is_held_against_its_digest_and_ends_wel
                 answer.body = answer.body[:-1] + bytes([answer.body[-1] ^ 1])
 
         thing.tamper = tamper
-        readers = [edge.start_fetch(path, version=version) for version in ("1.1", "2")]
-        origin.wait_until(lambda: any(request.body_sent >= 4 * MIB for request in origin.gets(path)))  # noqa: B023
+        with storing(edge, 4 * MIB):
+            readers = [edge.start_fetch(path, version=version) for version in ("1.1", "2")]
         edge.wait_metric("fill_readers", lambda count: count == 2)
         take_all(small_disk)
         go_on.set()
@@ -244,8 +252,8 @@ def test_a_body_that_the_origin_has_changed_meanwhile_is_cut_and_not_mixed(small
             answer.gates.append((4 * MIB, go_on))
 
     thing.tamper = tamper
-    reader = edge.start_fetch("/cold.bin")
-    origin.wait_until(lambda: any(request.body_sent >= 4 * MIB for request in origin.gets("/cold.bin")))
+    with storing(edge, 4 * MIB):
+        reader = edge.start_fetch("/cold.bin")
     thing.data, thing.etag = os.urandom(30 * MIB), '"v2"'
     take_all(small_disk)
     go_on.set()
