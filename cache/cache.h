@@ -48,6 +48,9 @@ struct CacheOptions {
   std::function<std::vector<std::string>(std::string_view metadata)> tags_of;
 };
 
+// Between a name's text and what tells a variant of it apart: who forgets the name forgets those, too.
+inline constexpr std::string_view kVariantMark = "\n";
+
 struct Name {
   static constexpr uint64_t kNow = UINT64_MAX;
   std::string space;  // a repository or a plain zone: names of different spaces never meet
@@ -138,9 +141,9 @@ class Cache {
                             bool unless_purged = false) = 0;
   // Forgets a name (its blob is left to eviction).
   virtual void erase(const Name& name) = 0;
-  // What an operator has removed. A name is forgotten as by erase(), and a fill of it that runs stores its
-  // bytes under no name: who reads it goes on, who asks from now on asks upstream. False: there was neither. Not
-  // durable before the next commit.
+  // What an operator has removed. A name is forgotten as by erase(), and a fill of it, or of a
+  // variant of it, that runs stores its bytes under no name: who reads it goes on, who asks from now on asks
+  // upstream. False: there was neither. Not durable before the next commit.
   virtual bool forget(const Name& name) = 0;
   // The same for all names of a space whose texts begin with `prefix`. Returns how many. [disk]
   virtual uint64_t forget_all(const std::string& space, const std::string& prefix) = 0;

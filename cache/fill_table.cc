@@ -1,9 +1,11 @@
 #include "cache/fill_table.h"
 
+#include <map>
 #include <mutex>
-#include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "cache/cache.h"
 
 namespace entrepot::cache {
 
@@ -56,7 +58,7 @@ struct FillTable::Entries {
   }
 
   mutable std::mutex mutex;
-  std::unordered_map<std::string, Entry> by_key;  // GUARDED_BY(mutex)
+  std::map<std::string, Entry> by_key;  // GUARDED_BY(mutex)
 };
 
 FillTable::FillTable() : entries_(std::make_shared<Entries>()) {}
@@ -109,6 +111,18 @@ std::vector<std::shared_ptr<Fill>> FillTable::all() const {
   for (const auto& [key, entry] : entries_->by_key) {
     if (!std::string_view(key).substr(key.find('\0')).starts_with(kNameMark)) continue;
     if (auto fill = entry.fill.lock()) found.push_back(std::move(fill));
+  }
+  return found;
+}
+
+std::vector<std::shared_ptr<Fill>> FillTable::of(std::string_view space, std::string_view text) const {
+  std::vector<std::shared_ptr<Fill>> found;
+  const std::string key = name_key(space, text), variants = key + std::string(kVariantMark);
+  const std::lock_guard lock(entries_->mutex);
+  if (auto fill = entries_->find(key)) found.push_back(std::move(fill));
+  const auto& all = entries_->by_key;
+  for (auto at = all.lower_bound(variants); at != all.end() && at->first.starts_with(variants); ++at) {
+    if (auto fill = at->second.fill.lock()) found.push_back(std::move(fill));
   }
   return found;
 }

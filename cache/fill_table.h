@@ -38,6 +38,8 @@ class FillTable {
   std::shared_ptr<Fill> claim_digest(std::string_view space, const Digest& digest,
                                      const std::shared_ptr<Fill>& fill);
   std::vector<std::shared_ptr<Fill>> all() const;  // that have a name, whether they can be joined or not
+  // Those of them that are of this name or of a variant of it.
+  std::vector<std::shared_ptr<Fill>> of(std::string_view space, std::string_view text) const;
   size_t size() const noexcept;                    // entries, of both kinds
 
  private:

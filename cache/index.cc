@@ -13,6 +13,11 @@ using namespace std::chrono_literals;
 constexpr size_t kMaxCrashes = 3;
 constexpr uint64_t kReserveBytes = 16ull << 20;  // of the map, for erases when it is full
 
+// What a record takes while it waits, about.
+size_t size_bytes(const std::string& key, const std::optional<std::string>& payload) {
+  return key.size() + (payload ? payload->size() : 0) + 64;
+}
+
 std::string mib(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 }  // namespace
@@ -130,7 +135,7 @@ void Index::apply(std::vector<Change> changes) {
     std::lock_guard lock(mutex_);
     if (ended_) return;
     for (Change& change : changes) {
-      collecting_bytes_ += change.key.size() + (change.payload ? change.payload->size() : 0) + 64;
+      collecting_bytes_ += size_bytes(change.key, change.payload);
       collecting_[{change.table, std::move(change.key)}] = std::move(change.payload);
     }
     ++applied_;
@@ -184,15 +189,22 @@ void Index::run() {
 }
 
 // What was written since wins over what could not be committed. Within bounds: who cannot write for long
-// forgets, and a name that is forgotten is a miss.
+// forgets names, which makes them misses. What was erased, and purges, are not forgotten: no name comes back.
 void Index::keep_for_later(size_t bytes) {
   if (bytes + collecting_bytes_ > 4 * kMaxBatchBytes) {
     tell("the index cannot be written for too long: " + std::to_string(committing_.size()) +
          " records are dropped");
-  } else {
-    collecting_.merge(committing_);
-    collecting_bytes_ += bytes;
+    std::erase_if(committing_, [](const auto& change) {
+      return change.second && change.first.first != Table::kMeta && change.first.first != Table::kResponses;
+    });
+    bytes = 0;
+    for (auto& [at, payload] : committing_) {
+      if (at.first == Table::kResponses) payload.reset();
+      bytes += size_bytes(at.second, payload);
+    }
   }
+  collecting_.merge(committing_);
+  collecting_bytes_ += bytes;
   committing_.clear();
 }
 

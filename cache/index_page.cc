@@ -93,7 +93,7 @@ IndexPage read_page(MDB_txn* txn, MDB_dbi table, std::string_view prefix, std::s
       continue;
     }
     if (looks >= kLooks || bytes > kPageBytes) {
-      page.at_end = false;
+      page.at_end = page.unreadable = false;
       return page;
     }
     page.last = *stored;

@@ -27,7 +27,7 @@ struct IndexPage {
   };
   std::vector<Record> records;       // in the order of their stored keys: hashed ones come last
   std::vector<std::string> damaged;  // stored keys of wrong checksums
-  bool unreadable = false;           // the rest: a page of LMDB's is damaged. `txn` may not be used again
+  bool unreadable = true;            // the rest: a page of LMDB's is damaged. `txn` may not be used again
   std::string last;                  // the next page begins after this stored key
   bool at_end = true;
 };

@@ -106,9 +106,8 @@ struct Inspection::Environment {
   IndexPage page(Table table, const std::string& prefix, const std::string& after) {
     IndexPage page;
     const auto in = tables[static_cast<size_t>(table)];
-    if (!in) return page;
-    page.unreadable = true;
-    if (!begin()) return page;
+    page.unreadable = in.has_value();
+    if (!in || !begin()) return page;
     page = read_page(txn, *in, prefix, after);
     if (page.unreadable) {
       sound = false;

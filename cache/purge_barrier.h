@@ -44,6 +44,7 @@ struct PurgeWalk {
   uint64_t names = 0;
   uint64_t unflushed = 0;
   bool done = false;
+  bool held_up = false;  // the index cannot be read or written now: again after a while
 };
 
 }  // namespace entrepot::cache

@@ -57,13 +57,13 @@ void Store::renew_index(Index& index) {
 }
 
 void Store::run_janitor(const timespec& started) {
-  constexpr std::chrono::seconds kFormerPause{1};
+  constexpr std::chrono::seconds kPause{1};
   std::unique_lock lock(evictor_mutex_);
   const bool all_asked = rebuild_asked_;
   lock.unlock();
   if (!all_asked) adopt_files(last_change_);
   const bool waits = former_serves();
-  bool swept = false;
+  bool swept = false, held_up = false;
   while (true) {
     if (!swept && !former_serves()) {
       if (waits && !all_asked) adopt_files(started.tv_sec);  // what its fills brought in until its end
@@ -71,17 +71,17 @@ void Store::run_janitor(const timespec& started) {
       swept = true;
     }
     lock.lock();
-    const auto asked = [this] { return stopping_ || rebuild_asked_ || !unfinished_.empty(); };
-    if (swept) {
+    const auto asked = [&] { return stopping_ || rebuild_asked_ || (!held_up && !unfinished_.empty()); };
+    if (swept && !held_up) {
       janitor_wake_.wait(lock, asked);
     } else {
-      janitor_wake_.wait_for(lock, kFormerPause, asked);
+      janitor_wake_.wait_for(lock, kPause, asked);
     }
     if (stopping_) return;
     const bool rebuilds = std::exchange(rebuild_asked_, false);
     lock.unlock();
     if (rebuilds) rebuild();
-    finish_purges();
+    held_up = !finish_purges();
   }
 }
 

@@ -137,7 +137,7 @@ class Store final : public Cache, public FillStore, public std::enable_shared_fr
   void end_purge(const PurgeBarrier& barrier);
   void bump_all() noexcept;
   void load_purges();
-  void finish_purges();
+  bool finish_purges();
   std::vector<Index::Change> purge_records() const;
 
   void change(std::vector<Index::Change> changes, const Delta& delta);

@@ -15,6 +15,7 @@
 // bring back half.
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <span>
 
 #include "cache/store.h"
@@ -180,8 +181,9 @@ void Store::disown_fills(const PurgeBarrier& barrier) {
 // False: there is more, for later.
 bool Store::run_purge(PurgeWalk& walk, Clock::time_point deadline) {
   const Purge& what = walk.barrier.what;
+  walk.held_up = false;
   if (walk.part == 0 && what.digest && !what.soft) remove(*what.digest);
-  while (!ending_ && Clock::now() < deadline) {
+  while (!ending_ && !walk.held_up && Clock::now() < deadline) {
     const std::vector<std::string> keys = next_names(walk);
     if (walk.done) return true;
     purge_names(walk, keys);
@@ -189,7 +191,7 @@ bool Store::run_purge(PurgeWalk& walk, Clock::time_point deadline) {
   return false;
 }
 
-// Some of the names that it may speak of; `done`: there are no more.
+// Some of the names that it may speak of; `done`: there are no more, `held_up`: nobody can say.
 std::vector<std::string> Store::next_names(PurgeWalk& walk) {
   const Purge& what = walk.barrier.what;
   std::vector<std::string> keys;
@@ -214,6 +216,8 @@ std::vector<std::string> Store::next_names(PurgeWalk& walk) {
   IndexPage page = index_->page(table, prefix, walk.after);
   for (auto& [key, payload] : page.records)
     keys.push_back(table == Table::kTagged ? std::move(payload) : std::move(key));
+  walk.held_up = page.unreadable;
+  if (page.unreadable) return keys;
   walk.after = page.at_end ? std::string() : page.last;
   if (page.at_end) ++walk.part;
   return keys;
@@ -253,7 +257,7 @@ void Store::purge_names(PurgeWalk& walk, std::span<const std::string> keys) {
     stats_.purged_names.fetch_add(names.size(), std::memory_order_relaxed);
     if (walk.unflushed < kFlushEvery) continue;
     walk.unflushed = 0;
-    index_->flush();
+    if (!index_->flush()) walk.held_up = true;
   }
 }
 
@@ -289,17 +293,23 @@ void Store::load_purges() {
   purges_ = number;
 }
 
-// The janitor's. An end in the middle leaves the barrier: the next start goes on.
-void Store::finish_purges() {
+// The janitor's. False: some are held up. An end in the middle leaves the barrier: the next start goes on.
+bool Store::finish_purges() {
   std::vector<PurgeWalk> walks;
   {
     const std::lock_guard lock(evictor_mutex_);
     walks.swap(unfinished_);
   }
-  if (!walks.empty()) index_->flush();  // what waits for a commit is on no page
-  for (PurgeWalk& walk : walks) {
-    if (run_purge(walk, Clock::time_point::max())) end_purge(walk.barrier);
-  }
+  if (walks.empty()) return true;
+  const bool durable = index_->flush();  // what waits for a commit is on no page
+  std::erase_if(walks, [&](PurgeWalk& walk) {
+    if (!durable || !run_purge(walk, Clock::time_point::max())) return false;
+    end_purge(walk.barrier);
+    return true;
+  });
+  const std::lock_guard lock(evictor_mutex_);
+  unfinished_.insert(unfinished_.end(), std::move_iterator(walks.begin()), std::move_iterator(walks.end()));
+  return walks.empty();
 }
 
 // What a new index must know of purges, in place of one that was lost.

@@ -3,13 +3,13 @@
 
 namespace entrepot::cache {
 
-// The fill first: it has told the store of the name before it is disowned, or never will.
+// The fills first: each has told the store of its name before it is disowned, or never will.
 bool Store::forget(const Name& name) {
-  const auto running = fills_.find(name.space, name.text);
-  if (running) running->disown();
+  const auto running = fills_.of(name.space, name.text);
+  for (const auto& fill : running) fill->disown();
   const bool stored = response_record(name_key(name.space, name.text)).has_value();
   if (stored) erase(name);
-  return stored || running;
+  return stored || !running.empty();
 }
 
 uint64_t Store::forget_all(const std::string& space, const std::string& prefix) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cache/cache.h"
 #include "resolver/freshness.h"
 
 namespace entrepot::resolver {
@@ -39,7 +40,7 @@ std::vector<std::string> united(const Variants& known, const Fields& response_fi
 std::string variant_name(std::string_view name, const Variants& variants,
                          const std::function<std::string(std::string_view)>& value_of) {
   std::string full(name);
-  full.append("\n").append(variants.epoch).append("\n").append(variant_key(variants.names, value_of));
+  full.append(cache::kVariantMark).append(variants.epoch).append("\n").append(variant_key(variants.names, value_of));
   return full;
 }
 

@@ -16,7 +16,6 @@ namespace {
 using By = PurgeOrder::By;
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kVariant = "\n";  // between a name and what tells its variants apart
 // What a repository keeps of a path beside what the path names: see resolver/formats.
 constexpr std::string_view kBeside[] = {"", "HEAD ", "GET ", "upstream "};
 
@@ -80,7 +79,7 @@ class Planner {
     if (!place.repository) {
       const std::string key = key_of(place, *at.target, at.path);
       of(place.cache).names.push_back({place.space, key});
-      of(place.cache).prefixes.push_back({place.space, key + std::string(kVariant)});
+      of(place.cache).prefixes.push_back({place.space, key + std::string(cache::kVariantMark)});
       return;
     }
     const std::string path = config::path_within(*place.location, at.path.path());

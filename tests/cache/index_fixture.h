@@ -2,16 +2,15 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstring>
 #include <mutex>
 #include <vector>
 
 #include "cache/index.h"
 #include "cache/records.h"
+#include "tests/cache/full_disk.h"
 #include "tests/cache/temp_folder.h"
 
 namespace entrepot::cache {
@@ -71,26 +70,6 @@ class IndexTest : public ::testing::Test {
   CacheStats stats_;
   Index::Options options_;
   std::unique_ptr<Index> index_;
-};
-
-// No file may grow as long as this lives.
-class FullDisk {
- public:
-  explicit FullDisk(uint64_t limit_bytes) {
-    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit limit = before_;
-    limit.rlim_cur = limit_bytes;
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FullDisk() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, old_handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*old_handler_)(int) = nullptr;
 };
 
 }  // namespace entrepot::cache

@@ -275,6 +275,30 @@ TEST_F(IndexTest, WhatCouldNotBeCommittedStaysVisibleAndIsCommittedLater) {
   EXPECT_EQ(get("/big"), big);
 }
 
+TEST_F(IndexTest, WhoCannotWriteForTooLongForgetsNamesAndNeitherErasesNorPurges) {
+  open();
+  put("/erased", "old");
+  put("/written", "old");
+  index_->apply({{Table::kBlobs, "blob", "old"}});
+  ASSERT_TRUE(index_->flush());
+  {
+    const FullDisk full(std::filesystem::file_size(data_file()));
+    index_->apply({{Table::kResponses, "/erased", std::nullopt}, {Table::kMeta, "purge", "it"}});
+    index_->apply({{Table::kResponses, "/written", "new"}, {Table::kBlobs, "blob", "new"}});
+    const std::string big = random_bytes(8 << 20);
+    for (int i = 0; i <= 32; ++i) put("/big" + std::to_string(i), big);
+    EXPECT_FALSE(index_->flush());
+    EXPECT_TRUE(told("records are dropped"));
+  }
+  ASSERT_TRUE(index_->flush());
+  open();
+  EXPECT_FALSE(get("/erased"));
+  EXPECT_FALSE(get("/written")) << "the older one would be found again";
+  EXPECT_FALSE(get("/big0"));
+  EXPECT_EQ(index_->get(Table::kMeta, "purge"), "it");
+  EXPECT_EQ(index_->get(Table::kBlobs, "blob"), "old");
+}
+
 TEST_F(IndexTest, ManyThreadsApplyAndRead) {
   options_.commit_interval = 1ms;
   open();

@@ -1,6 +1,7 @@
 // Purges of a store: who is reached, when, and what a kill leaves of it.
 #include <thread>
 
+#include "tests/cache/full_disk.h"
 #include "tests/cache/purge_fixture.h"
 
 namespace entrepot::cache {
@@ -183,6 +184,33 @@ TEST_F(PurgeTest, TheBarrierFallsWithTheLastName) {
   EXPECT_TRUE(index->page(Table::kResponses, "", "").records.empty());
   EXPECT_TRUE(index->page(Table::kTagged, "", "").records.empty());
   EXPECT_TRUE(index->page(Table::kMeta, kPurgeKey, "").records.empty());
+}
+
+TEST_F(PurgeTest, ThatCannotBeCommittedHoldsAndIsGoneOnWithWhenTheDiskTakesWrites) {
+  open();
+  for (int i = 0; i < 3000; ++i) store_->put_response(name("/" + std::to_string(i)), "all", std::nullopt);
+  store_->flush();
+  {
+    const FullDisk full(std::filesystem::file_size(options_.path + "/index/data.mdb"));
+    store_->put_response(name(std::string(8 << 20, 'x')), "other", std::nullopt);  // so that no commit has room
+    const auto purged = store_->purge(of_tags({"all"}), 1h);
+    EXPECT_FALSE(purged) << "it is not durable";
+    EXPECT_FALSE(is_there("/0"));
+    EXPECT_TRUE(eventually([&] { return store_->stats().write_failures >= 2; })) << "the janitor has tried, too";
+    EXPECT_EQ(store_->stats().purged_names, 0u) << "what waits is on no page: nobody knows yet who is meant";
+  }
+  EXPECT_TRUE(eventually([&] {
+    store_->flush();
+    return store_->stats().purged_names == 3000;
+  }));
+  EXPECT_TRUE(eventually([&] {  // it may be closed before the barrier falls: then the next start does it
+    close();
+    const bool fallen = index_alone()->page(Table::kMeta, kPurgeKey, "").records.empty();
+    open();
+    return fallen;
+  }));
+  EXPECT_FALSE(is_there("/2999"));
+  EXPECT_TRUE(is_there(std::string(8 << 20, 'x')));
 }
 
 TEST_F(PurgeTest, APartialBlobGoesWithItsName) {

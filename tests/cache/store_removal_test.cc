@@ -37,6 +37,18 @@ TEST_F(StoreRemovalTest, AFillInFlightOfAForgottenNameEndsForItsReadersAndStores
   EXPECT_TRUE(store_->open_blob(sha256(bytes_of(large_)))) << "the bytes are as good as any";
 }
 
+TEST_F(StoreRemovalTest, WithANameFillsOfItsVariantsAreForgottenAndThoseOfLongerNamesAreNot) {
+  open();
+  const auto variant = store_->claim(name("/a" + std::string(kVariantMark) + "1"));
+  const auto longer = store_->claim(name("/a/b"));
+  const auto before = store_->claim(name("/"));
+  EXPECT_TRUE(store_->forget(name("/a")));
+  EXPECT_TRUE(variant.fill->disowned());
+  EXPECT_FALSE(longer.fill->disowned());
+  EXPECT_FALSE(before.fill->disowned());
+  EXPECT_FALSE(store_->forget(name("/b")));
+}
+
 TEST_F(StoreRemovalTest, AFillOfAForgottenNameSavesNoPartialBlob) {
   open();
   const auto claimed = store_->claim(name("/a"));
