@@ -126,14 +126,21 @@ int64_t freshness_lifetime(const StoredResponse& response) {
   return std::min(said, std::max<int64_t>(0, current_age(response, response.stale_from) - kBehind));
 }
 
-int64_t current_age(const StoredResponse& response, std::time_t now) {
-  if (now < response.response_time - kClockStepSeconds) return kMaxDeltaSeconds;
+int64_t age_on_arrival(const StoredResponse& response) {
   const auto date = parse_http_date(trimmed(find(response.fields, "date")));
   const int64_t apparent = date ? std::max<int64_t>(0, response.response_time - *date) : 0;
   const int64_t delay = std::max<int64_t>(0, response.response_time - response.request_time);
   const int64_t corrected = std::max<int64_t>(0, response.age_seconds) + delay;
-  const int64_t resident = std::max<int64_t>(0, now - response.response_time);
-  return std::max(apparent, corrected) + resident;
+  return std::max(apparent, corrected);
+}
+
+int64_t current_age(int64_t on_arrival, std::time_t response_time, std::time_t now) {
+  if (now < response_time - kClockStepSeconds) return kMaxDeltaSeconds;
+  return on_arrival + std::max<int64_t>(0, now - response_time);
+}
+
+int64_t current_age(const StoredResponse& response, std::time_t now) {
+  return current_age(age_on_arrival(response), response.response_time, now);
 }
 
 bool is_fresh(const StoredResponse& response, std::time_t now) {

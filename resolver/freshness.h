@@ -27,6 +27,9 @@ inline constexpr std::time_t kClockStepSeconds = 60;
 // Seconds since the response was made or last validated at its origin, never negative. 2^31 where it came in
 // a future that our clock has gone back from: nobody knows then. Source: RFC 9111 4.2.3.
 int64_t current_age(const StoredResponse& response, std::time_t now);
+// The part of it that does not change any more, and the whole by that.
+int64_t age_on_arrival(const StoredResponse& response);
+int64_t current_age(int64_t on_arrival, std::time_t response_time, std::time_t now);
 
 // freshness_lifetime > current_age.
 bool is_fresh(const StoredResponse& response, std::time_t now);

@@ -139,6 +139,7 @@ bool Connection::take_encrypted() {
     const int result = SSL_read_ex(ssl_, clear.data(), clear.size(), &n);
     if (result == 1) {
       if (!take_clear(clear.first(n))) return false;
+      if (state_.wire.input().empty() && !SSL_has_pending(ssl_)) return true;  // it would only say so
       continue;
     }
     const int error = SSL_get_error(ssl_, result);

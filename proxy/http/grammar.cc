@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstring>
 
 namespace entrepot::http {
 
@@ -33,6 +35,18 @@ bool is_target_text(std::string_view text) noexcept {
 }
 
 bool is_authority(std::string_view text) noexcept { return all_of(text, kAuthorityChars); }
+
+bool is_one_line(std::string_view text) noexcept {
+  constexpr uint64_t kOnes = 0x0101010101010101, kHighs = kOnes << 7;
+  const auto is_end = [](char c) { return c == '\r' || c == '\n' || c == '\0'; };
+  for (; text.size() >= 8; text.remove_prefix(8)) {
+    uint64_t word;
+    std::memcpy(&word, text.data(), 8);
+    // A byte below 0x0e, and at times one behind such a byte.
+    if (((word - kOnes * 0x0e) & ~word & kHighs) && std::any_of(text.begin(), text.begin() + 8, is_end)) return false;
+  }
+  return std::none_of(text.begin(), text.end(), is_end);
+}
 
 bool is_field_value(std::string_view text) noexcept {
   return std::all_of(text.begin(), text.end(), [](char c) {

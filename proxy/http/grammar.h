@@ -15,6 +15,9 @@ bool is_target_text(std::string_view text) noexcept;
 // A host with or without a port, empty included; no user before it. Source: RFC 9110 4.2.4, RFC 9113 8.3.1.
 bool is_authority(std::string_view text) noexcept;
 
+// Has no line end and no NUL: what a value must hold to that is sent, whoever made it. Looks at eight bytes at once.
+bool is_one_line(std::string_view text) noexcept;
+
 // Has no control character but the tab. Empty is one. Source: RFC 9110 5.5.
 bool is_field_value(std::string_view text) noexcept;
 

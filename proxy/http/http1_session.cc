@@ -6,6 +6,7 @@
 #include <charconv>
 #include <utility>
 
+#include "proxy/http/grammar.h"
 #include "proxy/http/problem.h"
 #include "resolver/http_date.h"
 
@@ -20,18 +21,20 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-// A value with a line end would be a second field, or a second response.
-bool is_one_line(std::string_view value) {
-  return value.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
-}
-
 bool has_long_rest(const RequestContent& content) {
   return content.length() != RequestContent::kNoLength &&
          content.length() - content.received_bytes() > kMaxDroppedBytes;
 }
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {
-  out.append(name).append(": ").append(value).append("\r\n");
+  const size_t at = out.size();
+  out.resize(at + name.size() + value.size() + 4);
+  char* to = std::copy(name.begin(), name.end(), out.data() + at);
+  *to++ = ':';
+  *to++ = ' ';
+  to = std::copy(value.begin(), value.end(), to);
+  *to++ = '\r';
+  *to = '\n';
 }
 
 void append_status_line(std::string& out, int status) {

@@ -129,7 +129,8 @@ void Http2Session::start_response(SessionStream& stream, const ResponseHead& hea
   };
   fields.clear();
   add(":status", status_text(head.status), false);
-  for (const Field& field : head.fields) add(field.name, field.value, field.varies);
+  for (const Field& field : head.fields)
+    add(field.name, field.value, field.varies && !repeated_.has(field.name, field.value));
   nghttp2_data_provider provider{};
   provider.source.ptr = &stream;
   provider.read_callback = Http2Callbacks::read;

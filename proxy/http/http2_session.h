@@ -9,6 +9,7 @@
 
 #include "proxy/http/connection.h"
 #include "proxy/http/http2_limits.h"
+#include "proxy/http/repeated_values.h"
 #include "proxy/http/session.h"
 #include "proxy/http/session_stream.h"
 #include "proxy/http/stream_ids.h"
@@ -63,6 +64,7 @@ class Http2Session final : public Session {
   nghttp2_session* session_ = nullptr;
   Http2Limits limits_;
   StreamIds ids_;
+  RepeatedValues repeated_;
   SessionStream* first_ = nullptr;  // the open streams
   io::Wire* wire_ = nullptr;        // during produce()
   std::span<const std::byte>

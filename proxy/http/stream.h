@@ -31,7 +31,7 @@ enum class Version : uint8_t { kHttp10, kHttp11, kHttp2 };
 struct Field {
   std::string_view name;  // lower case
   std::string_view value;
-  // Differs between responses (etag, digest, age, content-length): not put into the HPACK table.
+  // Differs between responses (etag, digest, age, content-length): put into the HPACK table only when it repeats.
   bool varies = false;
 };
 

@@ -74,10 +74,9 @@ void Handler::answer(http::Stream& stream, const Place& place, const Content& co
   };
   if (!prepared.has_date) fields_.push_back({"date", date_text(stream), true});
   if (prepared.from_upstream) {
-    fields_.push_back({"age",
-                       keep_number(static_cast<uint64_t>(
-                           resolver::current_age(prepared.stored, tools_.loop.wall_seconds()))),
-                       true});
+    const int64_t age = resolver::current_age(prepared.age_on_arrival, prepared.stored.response_time,
+                                              tools_.loop.wall_seconds());
+    fields_.push_back({"age", keep_number(static_cast<uint64_t>(age)), true});
     fields_.push_back({"cache-status", cache_status_of(stream, content), true});
   }
   if (multipart) fields_.push_back({"content-type", stream.keep(multipart->content_type), true});

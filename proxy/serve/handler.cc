@@ -39,6 +39,8 @@ void Handler::replace_site(std::shared_ptr<Site> site) {
   rights_ = Rights();
   if (site_->requests > 0) old_sites_.push_back(site_);
   site_ = std::move(site);
+  authority_.clear();
+  server_ = nullptr;
 }
 
 void Handler::on_request(http::Stream& stream) noexcept {
@@ -49,7 +51,7 @@ void Handler::on_request(http::Stream& stream) noexcept {
   const http::Request& request = stream.request();
   auto path = parse_request_path(request.target);
   const bool has_host = read_host(request);
-  const Place* found = site_->find(stream.listener_tag(), lowered_, path ? path->path() : "/");
+  const Place* found = site_->find_in(server_of(stream.listener_tag()), path ? path->path() : "/");
   if (!found) return refuse(stream, nullptr, 500, "too-costly", "which location this path is in takes too long to find");
   const Place& place = *found;
   stream.place = found;

@@ -184,6 +184,7 @@ class Handler final : public http::RequestHandler {
   bool serve_method(http::Stream& stream, const Place& place);
   void serve_options(http::Stream& stream, const Place& place);
   bool read_host(const http::Request& request);
+  const config::Server& server_of(uintptr_t listener);
   void refuse_host(http::Stream& stream, const Place& place);
   void refuse_loop(http::Stream& stream, const Place& place);
   bool is_misdirected(const http::Stream& stream, const Place& place) const;
@@ -368,7 +369,10 @@ class Handler final : public http::RequestHandler {
   Rights rights_;
   std::unordered_map<uint64_t, std::time_t> unshared_until_;  // names whose answers to credentials are one client's
   std::unordered_map<uint64_t, uint32_t> uses_;  // of names that are not stored yet: proxy_cache_min_uses
-  std::string lowered_;
+  // Of the request in hand, and kept: the next one's are most often the same.
+  std::string authority_, lowered_;         // as it came, and what read_host makes of it
+  const config::Server* server_ = nullptr;  // that these lead to, on this listener; null: not looked for yet
+  uintptr_t server_listener_ = 0;
   std::vector<http::Field> fields_;
   std::string text_;
   std::string date_;

@@ -48,6 +48,9 @@ void Handler::serve_options(http::Stream& stream, const Place& place) {
 // Splits the authority: the host goes to lowered_, in lower case and without a dot at its end. False: it is
 // malformed, or empty where it must not be.
 bool Handler::read_host(const http::Request& request) {
+  if (!authority_.empty() && authority_ == request.authority) return true;
+  authority_.clear();
+  server_ = nullptr;
   std::string_view host = request.authority;
   const size_t colon = host.rfind(':');
   if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) {
@@ -70,7 +73,16 @@ bool Handler::read_host(const http::Request& request) {
   } else if (lowered_.size() > 1 && lowered_.back() == '.') {
     lowered_.pop_back();
   }
+  authority_ = request.authority;
   return true;
+}
+
+const config::Server& Handler::server_of(uintptr_t listener) {
+  if (!server_ || server_listener_ != listener) {
+    server_ = &site_->server(listener, lowered_);
+    server_listener_ = listener;
+  }
+  return *server_;
 }
 
 void Handler::refuse_host(http::Stream& stream, const Place& place) {

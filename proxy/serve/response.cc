@@ -1,6 +1,7 @@
 #include "proxy/serve/response.h"
 
 #include "proxy/serve/cache_status.h"
+#include "resolver/freshness.h"
 #include "resolver/http_date.h"
 
 namespace entrepot::serve {
@@ -14,6 +15,7 @@ std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredR
   p.stored = std::move(stored);
   p.length_bytes = length_bytes;
   p.from_upstream = from_upstream;
+  p.age_on_arrival = resolver::age_on_arrival(p.stored);
   p.hit_field = cache_status_text(CacheStatus::kHit, detail);
   p.detail = std::move(detail);
   const auto& promised = p.stored.expected_digest;

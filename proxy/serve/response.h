@@ -24,6 +24,7 @@ struct PreparedResponse {
   std::string detail;     // class and source of the digest: of Cache-Status; empty: outside of repositories
   std::string hit_field;  // the whole of it where this is a hit
   std::string date;       // where the upstream sent none
+  int64_t age_on_arrival = 0;  // seconds; see resolver/freshness.h
   bool has_date = false;  // a Date stands among the fields
   bool redirects = false;  // so does a Location, or a Refresh
   std::vector<http::Field> fields;  // views into the above

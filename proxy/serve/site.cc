@@ -102,7 +102,7 @@ void Site::settle(Place& place, const config::Repository* repository, const Shar
 }
 
 const Place* Site::find(uintptr_t listener, std::string_view host, std::string_view path) const {
-  return find_in(config_->find_server(listen_addresses_[listener], host), path);
+  return find_in(server(listener, host), path);
 }
 
 const Place* Site::find_in(const config::Server& server, std::string_view path) const {

@@ -59,10 +59,13 @@ class Site {
   Site(std::shared_ptr<const config::Config> config, const SharedResources& resources,
        std::vector<std::string> listen_addresses);
 
-  // The place for a request. `path` is the normalised path; `listener` an index into listen_addresses.
   // All of them; of a virtual repository's members, the virtual one's.
   std::vector<const Place*> places() const;
-  // Null: an expression came to its limits.
+  // `listener`: an index into listen_addresses; `host`: in lower case.
+  const config::Server& server(uintptr_t listener, std::string_view host) const noexcept {
+    return config_->find_server(listen_addresses_[listener], host);
+  }
+  // The place for a request. `path` is the normalised path. Null: an expression came to its limits.
   const Place* find(uintptr_t listener, std::string_view host, std::string_view path) const;
   const Place* find_in(const config::Server& server, std::string_view path) const;
   // "@name"; null: the server has none.

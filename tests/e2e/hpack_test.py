@@ -122,3 +122,16 @@ def test_our_own_blocks_keep_to_the_table_that_the_client_allows(strict_edge):
         assert [c.status(stream) for stream in (1, 3, 5)] == [200] * 3
         assert blocks[0][0] == 0x20 and b"\x20" not in (blocks[1][:1], blocks[2][:1])
         assert c.table_size() == 0
+
+
+def test_what_differs_between_responses_is_put_into_the_table_when_it_repeats(strict_edge):
+    with Frames(strict_edge.tls_port, strict_edge.ca) as c:
+        tables = []
+        for stream in (1, 3, 5):
+            c.send(headers(stream, GET))
+            c.until(lambda stream=stream: stream in c.ended)
+            tables.append(c.table())
+        assert c.heads[1]["repr-digest"] == c.heads[3]["repr-digest"] == c.heads[5]["repr-digest"]
+        assert "repr-digest" not in tables[0] and {"repr-digest", "date"} <= tables[1]
+        blocks = [f.payload for f in c.seen if f.kind == 1]
+        assert len(blocks[2]) < len(blocks[0]) / 2

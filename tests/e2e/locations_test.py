@@ -1,5 +1,8 @@
 """Which location and which server answer, and what they make of a path: nginx's order, captures, alias, names."""
 import os
+import subprocess
+
+from support.edge import free_port
 
 
 def put(edge, path, text):
@@ -129,3 +132,21 @@ def test_the_slash_that_a_folder_lacks_leads_to_no_other_host(make_edge, origin)
         moved = edge.fetch(target, version="1.1")
         assert moved.status == 301 and moved.fields["location"].startswith("/")
         assert not moved.fields["location"].startswith("//")
+
+
+def test_hosts_and_listeners_in_turn_lead_each_to_its_own_server(make_edge):
+    """On one worker, which knows the last one's."""
+    other = free_port()
+    edge = make_edge("location / { return 200 first; }", workers=1, http=f"""
+        server {{ listen 127.0.0.1:{other}; server_name same.test; location / {{ return 200 other-listener; }} }}
+        server {{ listen 127.0.0.1:{other}; server_name b.test; location / {{ return 200 b; }} }}""").start()
+
+    def ask(port, host):
+        command = ["curl", "-sS", "-H", f"Host: {host}", f"http://127.0.0.1:{port}/"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    for _ in range(3):
+        assert ask(edge.clear_port, "same.test") == "first"
+        assert ask(other, "same.test") == "other-listener"
+        assert ask(other, "B.Test.") == "b"
+        assert ask(other, "same.test:80") == "other-listener"

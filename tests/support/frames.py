@@ -206,3 +206,7 @@ class Frames:
     def table_size(self):
         """Of the table that the peer's blocks are read with, as the peer has set it."""
         return self._decoder.header_table_size
+
+    def table(self):
+        """The names of the fields in that table."""
+        return {name.decode() for name, _ in self._decoder.header_table.dynamic_entries}

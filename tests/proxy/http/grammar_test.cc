@@ -36,5 +36,18 @@ TEST(Grammar, AFieldsValueHasNoControlCharacterButTheTab) {
     EXPECT_FALSE(is_field_value(bad)) << bad;
 }
 
+TEST(Grammar, ALineEndOrANulAtAnyPlaceOfAValueIsFound) {
+  const std::string fine = "a\tvalue with \x01, \x0e, \x80 and \xff in it, of some length";
+  EXPECT_TRUE(is_one_line(""));
+  for (size_t length = 0; length <= fine.size(); ++length) EXPECT_TRUE(is_one_line(fine.substr(0, length)));
+  for (const char end : {'\r', '\n', '\0'}) {
+    for (size_t at = 0; at < fine.size(); ++at) {
+      std::string bad = fine;
+      bad[at] = end;
+      EXPECT_FALSE(is_one_line(bad)) << at;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace entrepot::http

@@ -1,0 +1,29 @@
+// RepeatedValues: which field values a connection was sent not long ago, of those that differ between responses.
+// Only these are worth a place in HPACK's table: a client that asks for parts of one blob, or polls, is told a
+// Date, a Last-Modified and a digest of two bytes; what comes once is cheaper as a literal.
+#pragma once
+
+#include <xxhash.h>
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+namespace entrepot::http {
+
+class RepeatedValues {
+ public:
+  // Was it sent not long ago? From now on it was. By a hash of 32 bits: a wrong yes costs a place in the table.
+  bool has(std::string_view name, std::string_view value) noexcept {
+    const uint64_t hash = XXH3_64bits_withSeed(value.data(), value.size(), name.size());
+    const auto mark = static_cast<uint32_t>(hash >> 32) | 1;
+    return std::exchange(marks_[hash % kMarks], mark) == mark;
+  }
+
+ private:
+  static constexpr size_t kMarks = 32;  // as many values about as the table has room for
+  std::array<uint32_t, kMarks> marks_{};  // 0: none
+};
+
+}  // namespace entrepot::http
