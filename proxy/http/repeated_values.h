@@ -5,10 +5,10 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string_view>
-#include <utility>
 
 namespace entrepot::http {
 
@@ -18,12 +18,17 @@ class RepeatedValues {
   bool has(std::string_view name, std::string_view value) noexcept {
     const uint64_t hash = XXH3_64bits_withSeed(value.data(), value.size(), name.size());
     const auto mark = static_cast<uint32_t>(hash >> 32) | 1;
-    return std::exchange(marks_[hash % kMarks], mark) == mark;
+    Set& set = sets_[hash % kSets];
+    if (std::find(set.begin(), set.end(), mark) != set.end()) return true;
+    std::copy_backward(set.begin(), set.end() - 1, set.end());
+    set.front() = mark;
+    return false;
   }
 
  private:
-  static constexpr size_t kMarks = 32;  // as many values about as the table has room for
-  std::array<uint32_t, kMarks> marks_{};  // 0: none
+  static constexpr size_t kSets = 16;  // four each: as many values about as the table has room for
+  using Set = std::array<uint32_t, 4>;  // the latest first; 0: none
+  std::array<Set, kSets> sets_{};
 };
 
 }  // namespace entrepot::http
