@@ -8,6 +8,7 @@
 #include <string>
 
 #include "proxy/edge.h"
+#include "proxy/io/blocks.h"
 #include "proxy/program.h"
 
 namespace {
@@ -28,6 +29,7 @@ std::string build_text() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  entrepot::io::use_blocks_in_openssl();
   const std::span<const char* const> arguments(argv + (argc > 0 ? 1 : 0),
                                                static_cast<size_t>(argc > 0 ? argc - 1 : 0));
   return entrepot::run_program(arguments,

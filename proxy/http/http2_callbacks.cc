@@ -4,6 +4,7 @@
 #include <span>
 
 #include "proxy/http/http2_session.h"
+#include "proxy/io/blocks.h"
 
 namespace entrepot::http {
 
@@ -80,6 +81,13 @@ nghttp2_session_callbacks* Http2Callbacks::make() {
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, stream_close);
   nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
   return callbacks;
+}
+
+nghttp2_mem Http2Callbacks::make_memory() noexcept {
+  return {nullptr, [](size_t size, void*) { return io::take_block(size); },
+          [](void* block, void*) { io::give_block(block); },
+          [](size_t count, size_t size, void*) { return io::take_zeroed_block(count, size); },
+          [](void* block, size_t size, void*) { return io::resize_block(block, size); }};
 }
 
 nghttp2_option* Http2Callbacks::make_options() {

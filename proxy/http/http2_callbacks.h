@@ -20,6 +20,7 @@ struct Http2Callbacks {
   // Each is made once, for all sessions.
   static nghttp2_session_callbacks* make();
   static nghttp2_option* make_options();
+  static nghttp2_mem make_memory() noexcept;
 
   // Of a response's content: nghttp2_data_provider.
   static ssize_t read(nghttp2_session* session, int32_t id, uint8_t* out, size_t length, uint32_t* flags,

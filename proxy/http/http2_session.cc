@@ -30,7 +30,8 @@ Http2Session::Http2Session(Connection& connection)
     : connection_(connection), since_(connection.accepted_at()) {
   static nghttp2_session_callbacks* const callbacks = Http2Callbacks::make();
   static nghttp2_option* const options = Http2Callbacks::make_options();
-  if (nghttp2_session_server_new2(&session_, callbacks, this, options) != 0) std::abort();
+  static nghttp2_mem memory = Http2Callbacks::make_memory();
+  if (nghttp2_session_server_new3(&session_, callbacks, this, options, &memory) != 0) std::abort();
   const nghttp2_settings_entry settings[] = {
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, kMaxStreams},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kMaxRequestFieldBytes},

@@ -138,9 +138,10 @@ bool SessionStream::begin_response(const ResponseHead& head, std::shared_ptr<con
 }
 
 void SessionStream::respond(const ResponseHead& given, std::span<const std::byte> bytes,
-                            std::shared_ptr<const void> keep) {
+                            std::shared_ptr<const void> keep, std::shared_ptr<const void> owner) {
   const ResponseHead head = as_told(given);
   if (!begin_response(head, std::move(keep))) return;
+  owner_ = std::move(owner);
   if (!bodiless_) bytes_ = bytes;
   session_->start_response(*this, head);
 }
@@ -221,6 +222,7 @@ void SessionStream::clear() {
   task_.reset();
   body_.reset();
   keep_.reset();
+  owner_.reset();
   content_.reset();
   bytes_ = {};
   fields_.clear();

@@ -31,8 +31,8 @@ class SessionStream final : public Stream {
   std::string_view remote_address() const noexcept override;
   uint16_t local_port() const noexcept override;
   uintptr_t listener_tag() const noexcept override;
-  void respond(const ResponseHead& head, std::span<const std::byte> bytes,
-               std::shared_ptr<const void> keep) override;
+  void respond(const ResponseHead& head, std::span<const std::byte> bytes, std::shared_ptr<const void> keep,
+               std::shared_ptr<const void> owner = nullptr) override;
   void respond(const ResponseHead& head, std::unique_ptr<Body> body,
                std::shared_ptr<const void> keep) override;
   void send_interim(int status, std::span<const Field> fields) override;
@@ -110,7 +110,7 @@ class SessionStream final : public Stream {
   uint64_t left_ = 0;  // of the promised length; ResponseHead::kNoLength: unknown
   std::span<const std::byte> bytes_;
   std::unique_ptr<Body> body_;
-  std::shared_ptr<const void> keep_;
+  std::shared_ptr<const void> keep_, owner_;
   io::Task<void> task_;
 };
 

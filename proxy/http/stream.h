@@ -157,9 +157,9 @@ class Stream {
   std::string_view keep(std::string_view text) { return texts_.keep(text); }
 
   // Sends the response. At most one of these, once. To HEAD requests, 204 and 304 no body is sent whatever is
-  // given. `keep` holds what head.fields and bytes point to.
+  // given. `keep` holds what head.fields and bytes point to, `owner` what bytes do where that is another.
   virtual void respond(const ResponseHead& head, std::span<const std::byte> bytes,
-                       std::shared_ptr<const void> keep) = 0;
+                       std::shared_ptr<const void> keep, std::shared_ptr<const void> owner = nullptr) = 0;
   virtual void respond(const ResponseHead& head, std::unique_ptr<Body> body,
                        std::shared_ptr<const void> keep) = 0;
   bool responded() const noexcept { return responded_; }

@@ -179,8 +179,8 @@ void Handler::send_content(http::Stream& stream, const Content& content, const h
                            uint64_t begin, uint64_t end, bool whole) {
   if (!content.watch) {
     if (const auto bytes = content.blob->inline_bytes(); !bytes.empty() || begin == end) {
-      // Prepared and blob live as long as the response; one allocation where a tuple of both is needed.
-      return stream.respond(head, bytes.empty() ? bytes : bytes.subspan(begin, end - begin), both(content));
+      return stream.respond(head, bytes.empty() ? bytes : bytes.subspan(begin, end - begin), content.prepared,
+                            content.blob);
     }
   }
   fill::DemandHold demand;
@@ -196,11 +196,6 @@ void Handler::send_parts(http::Stream& stream, const Content& content, const htt
   };
   stream.respond(head, std::make_unique<MultipartBody>(std::move(multipart), fill, std::move(make_part)),
                  content.prepared);
-}
-
-std::shared_ptr<const void> Handler::both(const Content& content) {
-  return std::make_shared<std::pair<std::shared_ptr<const PreparedResponse>, std::shared_ptr<cache::Blob>>>(
-      content.prepared, content.blob);
 }
 
 void Handler::add_configured(http::Stream& stream, const Place& place, int status) {

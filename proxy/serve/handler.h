@@ -350,7 +350,6 @@ class Handler final : public http::RequestHandler {
                     uint64_t begin, uint64_t end, bool whole);
   void send_parts(http::Stream& stream, const Content& content, const http::ResponseHead& head,
                   Multipart multipart);
-  static std::shared_ptr<const void> both(const Content& content);
   void add_configured(http::Stream& stream, const Place& place, int status);
   void refuse(http::Stream& stream, const Place* place, int status, std::string_view error,
               std::string_view detail, std::span<const http::Field> extra = {},

@@ -21,7 +21,8 @@ class FakeStream final : public http::Stream {
   std::string_view remote_address() const noexcept override { return {}; }
   uint16_t local_port() const noexcept override { return 0; }
   uintptr_t listener_tag() const noexcept override { return 0; }
-  void respond(const http::ResponseHead&, std::span<const std::byte>, std::shared_ptr<const void>) override {}
+  void respond(const http::ResponseHead&, std::span<const std::byte>, std::shared_ptr<const void>,
+               std::shared_ptr<const void>) override {}
   void respond(const http::ResponseHead&, std::unique_ptr<http::Body>, std::shared_ptr<const void>) override {
   }
   void reset(http::ResetReason) override {}
