@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
-#include <cstring>
 
 namespace entrepot::http {
 
@@ -19,6 +17,16 @@ constexpr std::array<bool, 256> table_of(std::string_view extra) {
 
 constexpr auto kTokenChars = table_of("!#$%&'*+-.^_`|~");
 constexpr auto kAuthorityChars = table_of("-._~%!$&'()*+;=:[]");
+
+// Of no eight bytes of a text, which together cover it, `may_be_bad` is true. False where it has not so many.
+template <typename Test>
+bool no_eight_have(std::string_view text, Test may_be_bad) noexcept {
+  if (text.size() < 8) return text.empty();
+  for (size_t at = 0; at + 8 < text.size(); at += 8) {
+    if (may_be_bad(eight_at(text.data() + at))) return false;
+  }
+  return !may_be_bad(eight_at(text.data() + text.size() - 8));
+}
 
 bool all_of(std::string_view text, const std::array<bool, 256>& table) noexcept {
   return std::all_of(text.begin(), text.end(),
@@ -37,22 +45,18 @@ bool is_target_text(std::string_view text) noexcept {
 bool is_authority(std::string_view text) noexcept { return all_of(text, kAuthorityChars); }
 
 bool is_one_line(std::string_view text) noexcept {
-  constexpr uint64_t kOnes = 0x0101010101010101, kHighs = kOnes << 7;
-  const auto is_end = [](char c) { return c == '\r' || c == '\n' || c == '\0'; };
-  for (; text.size() >= 8; text.remove_prefix(8)) {
-    uint64_t word;
-    std::memcpy(&word, text.data(), 8);
-    // A byte below 0x0e, and at times one behind such a byte.
-    if (((word - kOnes * 0x0e) & ~word & kHighs) && std::any_of(text.begin(), text.begin() + 8, is_end)) return false;
-  }
-  return std::none_of(text.begin(), text.end(), is_end);
+  const auto is_fine = [](char c) { return c != '\r' && c != '\n' && c != '\0'; };
+  return no_eight_have(text, [](uint64_t eight) { return has_below(eight, '\r' + 1); }) ||
+         std::all_of(text.begin(), text.end(), is_fine);
 }
 
 bool is_field_value(std::string_view text) noexcept {
-  return std::all_of(text.begin(), text.end(), [](char c) {
+  const auto is_fine = [](char c) {
     const auto byte = static_cast<unsigned char>(c);
     return byte == '\t' || (byte >= ' ' && byte != 0x7f);
-  });
+  };
+  const auto may_be_bad = [](uint64_t eight) { return has_below(eight, ' ') || has_below(eight ^ 0x7f * kOnes, 1); };
+  return no_eight_have(text, may_be_bad) || std::all_of(text.begin(), text.end(), is_fine);
 }
 
 }  // namespace entrepot::http

@@ -155,6 +155,7 @@ HeadProblem read_line(std::string_view line, Framing& framing, Http1Head& out) {
 
 Http1Framer::Found Http1Framer::scan(std::string_view input) noexcept {
   for (; at_ < input.size(); ++at_) {
+    while (at_ + 8 < input.size() && !has_below(eight_at(input.data() + at_), '\r' + 1)) at_ += 8;
     const char c = input[at_];
     if (c > '\r') continue;
     if (c == '\0') return Found::kBad;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
 #include "proxy/http/grammar.h"
@@ -27,14 +28,28 @@ bool has_long_rest(const RequestContent& content) {
 }
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {
-  const size_t at = out.size();
-  out.resize(at + name.size() + value.size() + 4);
-  char* to = std::copy(name.begin(), name.end(), out.data() + at);
-  *to++ = ':';
-  *to++ = ' ';
-  to = std::copy(value.begin(), value.end(), to);
-  *to++ = '\r';
-  *to = '\n';
+  out.append(name).append(": ").append(value).append("\r\n");
+}
+
+// Those that are one line each, `left_out` (or none) not among them.
+void append_fields(std::string& out, std::span<const Field> fields, std::string_view left_out) {
+  size_t size = 0;
+  for (const Field& field : fields) size += field.name.size() + field.value.size() + 4;
+  const size_t before = out.size();
+  out.resize(before + size);
+  char* to = out.data() + before;
+  const auto put = [&to](std::string_view text) {
+    if (!text.empty()) std::memcpy(to, text.data(), text.size());
+    to += text.size();
+  };
+  for (const Field& field : fields) {
+    if (!is_one_line(field.value) || field.name == left_out) continue;
+    put(field.name);
+    put(": ");
+    put(field.value);
+    put("\r\n");
+  }
+  out.resize(static_cast<size_t>(to - out.data()));
 }
 
 void append_status_line(std::string& out, int status) {
@@ -242,10 +257,7 @@ void Http1Session::start_response(SessionStream& stream, const ResponseHead& hea
   close_after_ = close_after_ || draining_ || ended_by_close_ || unread;
   const size_t before = out_.size();
   append_status_line(out_, head.status);
-  for (const Field& field : head.fields) {
-    if (!is_one_line(field.value) || (unknown && field.name == "content-length")) continue;
-    append_field(out_, field.name, field.value);
-  }
+  append_fields(out_, head.fields, unknown ? "content-length" : "");
   if (chunked_) out_.append("transfer-encoding: chunked\r\n");
   if (close_after_) {
     out_.append("connection: close\r\n");
@@ -260,9 +272,7 @@ void Http1Session::start_response(SessionStream& stream, const ResponseHead& hea
 void Http1Session::send_interim(SessionStream& stream, int status, std::span<const Field> fields) {
   if (stream.request().version == Version::kHttp10) return;
   append_status_line(out_, status);
-  for (const Field& field : fields) {
-    if (is_one_line(field.value)) append_field(out_, field.name, field.value);
-  }
+  append_fields(out_, fields, "");
   out_.append("\r\n");
   connection_.wake();
 }
@@ -313,9 +323,7 @@ void Http1Session::append_piece(io::Wire& wire, std::span<const std::byte> bytes
 void Http1Session::end_response(io::Wire& wire) {
   if (chunked_) {
     std::string end = "0\r\n";
-    for (const Field& field : current_->trailers()) {
-      if (is_one_line(field.value)) append_field(end, field.name, field.value);
-    }
+    append_fields(end, current_->trailers(), "");
     wire.append(bytes_of(end.append("\r\n")));
   }
   release(true);
