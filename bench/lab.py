@@ -183,7 +183,8 @@ http {{
 
     # -- what is measured --
 
-    def start_edge(self, origin_port, cores="0", workers=1, location="", main="", http="", label="edge"):
+    def start_edge(self, origin_port, cores="0", workers=1, location="", main="", http="", label="edge",
+                   wrapper=()):
         os.makedirs(self.path(label))
         port, clear_port, admin = free_port(), free_port(), free_port()
         self.write(f"{label}/edge.conf", f"""
@@ -214,7 +215,7 @@ http {{
     }}
 }}
 """)
-        server = self._launch(label, [binary(), "-p", self.path(label), "-c", "edge.conf"], port, cores, clear_port)
+        server = self._launch(label, [*wrapper, binary(), "-p", self.path(label), "-c", "edge.conf"], port, cores, clear_port)
         wait_answer(f"http://127.0.0.1:{admin}/readyz")
         return server
 

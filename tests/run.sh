@@ -69,11 +69,11 @@ e2e_tests() { # e2e_tests PRESET NAME OPTION... FOLDER...
 }
 
 # Each test runs where it says most: all that is ours under `asan`, what crosses threads under `tsan`, too; real
-# clients, memory and what breaks beneath it with the binary that is shipped. The long forms run all with that.
+# clients, memory, the hit path's instructions and what breaks beneath it with the binary that is shipped. The long forms run all with that.
 stage_release() {
   configure release -DENTREPOT_TESTS="${long:+ON}" -DENTREPOT_BENCH=ON && build release all || return 1
   [ -z "$long" ] || cpp_tests release
-  e2e_tests release clients tests/clients ${long:+tests/e2e} tests/e2e/memory_test.py
+  e2e_tests release clients tests/clients tests/hitpath ${long:+tests/e2e} tests/e2e/memory_test.py
 }
 
 stage_asan() {
