@@ -38,22 +38,8 @@ std::string without_dots(std::string_view path) {
   return ends_in_folder || text.empty() ? text + "/" : text;
 }
 
-// A reference's path and query, where it is within the origin (RFC 3986 5.2.2).
-std::optional<std::string> resolved(std::string_view origin, std::string_view target,
-                                    std::string_view reference) {
-  reference = trimmed(reference.substr(0, reference.find('#')));
-  const size_t colon = reference.find(':');
-  const bool is_absolute = colon != std::string_view::npos && colon < reference.find_first_of("/?");
-  if (is_absolute || reference.starts_with("//")) {
-    const std::string scheme(origin.substr(0, origin.find(':') + 1));
-    const std::string whole = is_absolute ? std::string(reference) : scheme + std::string(reference);
-    const size_t authority = whole.find("//");
-    if (authority == std::string::npos) return std::nullopt;
-    const size_t end = std::min(whole.find_first_of("/?", authority + 2), whole.size());
-    if (normal_origin(std::string_view(whole).substr(0, end)) != normal_origin(origin)) return std::nullopt;
-    const std::string rest = whole.substr(end);
-    return resolved(origin, target, rest.starts_with('/') ? rest : "/" + rest);
-  }
+// The path and query of a reference that names neither a scheme nor an authority.
+std::optional<std::string> within_origin(std::string_view target, std::string_view reference) {
   const std::string_view path = target.substr(0, target.find('?'));
   if (reference.empty()) return std::string(target);
   if (reference.starts_with('?')) return std::string(path) + std::string(reference);
@@ -63,6 +49,23 @@ std::optional<std::string> resolved(std::string_view origin, std::string_view ta
       own.starts_with('/') ? std::string(own) : std::string(path.substr(0, path.rfind('/') + 1)) + std::string(own);
   if (!whole.starts_with('/')) return std::nullopt;
   return without_dots(whole) + std::string(reference.substr(query));
+}
+
+// A reference's path and query, where it is within the origin (RFC 3986 5.2.2).
+std::optional<std::string> resolved(std::string_view origin, std::string_view target,
+                                    std::string_view reference) {
+  reference = trimmed(reference.substr(0, reference.find('#')));
+  const size_t colon = reference.find(':');
+  const bool is_absolute = colon != std::string_view::npos && colon < reference.find_first_of("/?");
+  if (!is_absolute && !reference.starts_with("//")) return within_origin(target, reference);
+  const std::string scheme(origin.substr(0, origin.find(':') + 1));
+  const std::string whole = is_absolute ? std::string(reference) : scheme + std::string(reference);
+  const size_t authority = whole.find("//");
+  if (authority == std::string::npos) return std::nullopt;
+  const size_t end = std::min(whole.find_first_of("/?", authority + 2), whole.size());
+  if (normal_origin(std::string_view(whole).substr(0, end)) != normal_origin(origin)) return std::nullopt;
+  const std::string rest = whole.substr(end);
+  return within_origin(target, rest.starts_with('/') ? rest : "/" + rest);
 }
 
 }  // namespace

@@ -234,11 +234,11 @@ Found find_among(const std::vector<Location>& all, std::optional<size_t> parent,
   for (size_t i = 0; i < all.size(); ++i) {
     const Location& location = all[i];
     if (location.parent != parent) continue;
-    if (location.match == Match::kExact) {
-      if (path == location.path) return {&location, true};
-    } else if (location.match == Match::kRegex) {
+    if (location.match == Match::kExact && path == location.path) return {&location, true};
+    const bool is_of_prefix = location.match == Match::kPrefix || location.match == Match::kPrefixStrong;
+    if (location.match == Match::kRegex) {
       has_patterns = true;
-    } else if (location.match != Match::kNamed && is_prefix(location.path, path) &&
+    } else if (is_of_prefix && is_prefix(location.path, path) &&
                (!best || location.path.size() > all[*best].path.size())) {
       best = i;
     } else if (location.proxy_pass && location.path.size() == path.size() + 1 && location.path.ends_with('/') &&

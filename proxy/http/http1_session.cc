@@ -99,7 +99,7 @@ Http1Session::Http1Session(Connection& connection)
 bool Http1Session::receive(std::span<const std::byte> bytes) {
   if (deaf_ || closing_) return true;
   if (input_at_ > 0) input_.erase(0, std::exchange(input_at_, 0));
-  if (input_.empty() && !current_ && requests_ > 0) since_ = connection_.state().now;
+  if (input_.empty() && !current_ && !content_pending_ && requests_ > 0) since_ = connection_.state().now;
   input_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (content_pending_) read_content();
   return true;

@@ -24,8 +24,7 @@ constexpr std::string_view kSlashRule = "paths: no encoded slash in a repository
 // "/dir" where only "/dir/" is known: find_location answers it then.
 bool lacks_last_slash(const config::Location& location, std::string_view path) {
   using Match = config::Location::Match;
-  const bool is_prefix = location.match == Match::kPrefix || location.match == Match::kPrefixStrong;
-  return is_prefix && location.path.size() == path.size() + 1;
+  return location.match != Match::kRegex && location.match != Match::kNamed && location.path.size() == path.size() + 1;
 }
 
 }  // namespace
@@ -64,6 +63,8 @@ void Handler::on_request(http::Stream& stream) noexcept {
   if (is_misdirected(stream, place))
     return refuse(stream, &place, 421, "misdirected",
                   "this connection's certificate does not cover the host that is asked for");
+  if (place.location && place.location->internal)
+    return refuse(stream, &place, 404, "not-found", "no location serves this path");
   if (refuse_content(stream, place)) return;
   if (request.method != http::Method::kGet && request.method != http::Method::kHead && serve_method(stream, place))
     return;
@@ -78,8 +79,6 @@ void Handler::serve_at(http::Stream& stream, const Place& place, std::optional<R
   const http::Request& request = stream.request();
   if (place.logs_sent_fields) stream.keep_sent_fields();
   const bool reads = request.method == http::Method::kGet || request.method == http::Method::kHead;
-  if (place.location && place.location->internal && stream.redirects == 0)
-    return refuse(stream, &place, 404, "not-found", "no location serves this path");
   if (place.pass && lacks_last_slash(*place.location, path->path())) return redirect_to_slash(stream, place, *path);
   if (place.return_) return serve_return(stream, place, *path);
   // A plain location passes every method on; what is stored, and files, are only read.

@@ -35,7 +35,8 @@ def test_pages_of_this_machine_with_the_status_that_they_stand_for(make_edge, or
     assert told(edge.fetch("/dead")) == (502, "out of order")
     assert told(edge.fetch("/forbidden")) == (200, "GIF")
     assert told(edge.fetch("/said")) == (404, "in words")
-    assert told(edge.fetch("/404.html")) == (404, "nothing here")  # internal: not for clients, but for itself
+    for method in ("GET", "OPTIONS", "POST"):  # internal: not for clients, but for itself
+        assert told(edge.fetch("/404.html", method=method)) == (404, "nothing here"), method
 
 
 def test_a_fallback_upstream_keeps_method_and_target(make_edge, origin):

@@ -95,9 +95,11 @@ def test_a_proxied_folder_is_found_without_its_slash(make_edge, origin):
         location /d/ {{ proxy_pass {origin.url}; }}
         location /e/ {{ proxy_pass {origin.url}; }}
         location = /e {{ return 200 exact; }}
-        location /f/ {{ return 200 f; }}""").start()
-    moved = edge.fetch("/d?a=1")
-    assert (moved.status, moved.fields["location"]) == (301, "/d/?a=1")
+        location /f/ {{ return 200 f; }}
+        location = /g/ {{ proxy_pass {origin.url}; }}""").start()
+    for path in ("/d", "/g"):
+        moved = edge.fetch(f"{path}?a=1")
+        assert (moved.status, moved.fields["location"]) == (301, f"{path}/?a=1")
     answers(edge, {"/d/": (200, "folder"), "/e": (200, "exact"), "/f": (200, "all")})
 
 

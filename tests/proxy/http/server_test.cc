@@ -204,6 +204,24 @@ TEST(Server, AHeadThatDoesNotEndIsClosedAfterHeaderTimeout) {
   EXPECT_FALSE(later.timed_out());
 }
 
+TEST(Server, ContentThatNobodyReadsIsClosedAfterHeaderTimeoutHoweverItDrips) {
+  TestServer server([](http::ListenerOptions& options) { options.header_timeout = 200ms; });
+  Client client(server);
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
+  client.receive_until("hello");
+  std::atomic<bool> over{false};
+  std::thread drip([&] {
+    while (!over) {
+      client.send("x");
+      std::this_thread::sleep_for(10ms);
+    }
+  });
+  client.receive_all();
+  over = true;
+  drip.join();
+  EXPECT_FALSE(client.timed_out());
+}
+
 TEST(Server, AHandshakeThatDoesNotEndIsClosedAfterHeaderTimeout) {
   const TestCertificate certificate("edge.example");
   TestServer server([&](http::ListenerOptions& options) {
