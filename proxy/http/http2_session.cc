@@ -27,7 +27,7 @@ uint8_t* bytes_of(std::string_view view) {
 }  // namespace
 
 Http2Session::Http2Session(Connection& connection)
-    : connection_(connection), since_(connection.accepted_at()) {
+    : connection_(connection), heads_(NGHTTP2_CLIENT_MAGIC_LEN), since_(connection.accepted_at()) {
   static nghttp2_session_callbacks* const callbacks = Http2Callbacks::make();
   static nghttp2_option* const options = Http2Callbacks::make_options();
   static nghttp2_mem memory = Http2Callbacks::make_memory();
@@ -50,9 +50,21 @@ bool Http2Session::receive(std::span<const std::byte> bytes) {
     stop(NGHTTP2_ENHANCE_YOUR_CALM);
     return true;
   }
+  look_for_late_data(bytes);
   if (n >= 0 && nghttp2_session_get_outbound_queue_size(session_) <= kMaxQueuedFrames) return true;
   connection_.state().counters.protocol_errors.fetch_add(1, std::memory_order_relaxed);
   return false;
+}
+
+// Of a stream that is only half-closed nghttp2 has refused it by now.
+void Http2Session::look_for_late_data(std::span<const std::byte> bytes) {
+  heads_.read(bytes, [this](const FrameHead& head) {
+    const bool is_data = head.type == NGHTTP2_DATA, is_reset = head.type == NGHTTP2_RST_STREAM;
+    if (!is_data && !is_reset && head.type != NGHTTP2_HEADERS) return;
+    if (is_data && ids_.is_over(head.stream_id) && !nghttp2_session_find_stream(session_, head.stream_id))
+      return stop(NGHTTP2_STREAM_CLOSED);
+    if (is_reset || (head.flags & NGHTTP2_FLAG_END_STREAM)) ids_.on_ended(head.stream_id);
+  });
 }
 
 bool Http2Session::produce(io::Wire& wire) {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "proxy/http/connection.h"
+#include "proxy/http/frame_heads.h"
 #include "proxy/http/http2_limits.h"
 #include "proxy/http/repeated_values.h"
 #include "proxy/http/session.h"
@@ -42,6 +43,7 @@ class Http2Session final : public Session {
  private:
   friend struct Http2Callbacks;
 
+  void look_for_late_data(std::span<const std::byte> bytes);
   // nghttp2's callbacks.
   void on_begin_frame(const nghttp2_frame_hd& head);
   void on_begin_headers(int32_t id);
@@ -64,6 +66,7 @@ class Http2Session final : public Session {
   nghttp2_session* session_ = nullptr;
   Http2Limits limits_;
   StreamIds ids_;
+  FrameHeads heads_;
   RepeatedValues repeated_;
   SessionStream* first_ = nullptr;  // the open streams
   io::Wire* wire_ = nullptr;        // during produce()

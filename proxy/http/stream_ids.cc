@@ -18,12 +18,16 @@ uint32_t StreamIds::on_headers(int32_t id) noexcept {
     }
     highest_ = id;
     seen_[place_of(id)] = true;
-    opened_[place_of(id)] = false;
+    opened_[place_of(id)] = ended_[place_of(id)] = false;
     return NGHTTP2_NO_ERROR;
   }
   if (!is_remembered(id)) return NGHTTP2_NO_ERROR;
   if (!seen_[place_of(id)]) return NGHTTP2_PROTOCOL_ERROR;
   return opened_[place_of(id)] ? NGHTTP2_STREAM_CLOSED : NGHTTP2_NO_ERROR;
+}
+
+void StreamIds::on_ended(int32_t id) noexcept {
+  if (is_remembered(id)) ended_[place_of(id)] = true;
 }
 
 void StreamIds::on_reset(int32_t id) noexcept {

@@ -96,9 +96,10 @@ STREAMS = [
     Row("idle: WINDOW_UPDATE", [window_update(1, 1)], connection_error(PROTOCOL_ERROR)),
     Row("idle: CONTINUATION", [frame(CONTINUATION, 1, SMALL, END_HEADERS)], connection_error(PROTOCOL_ERROR)),
     Row("idle: PRIORITY is ignored", [priority(1)], ignored),
-    # RFC 9113 5.1: a frame on a closed stream MAY be a connection error; what was on its way when the stream was reset
-    # must not be one. nghttp2 counts DATA and drops it, whoever closed the stream.
-    Row("idle: a stream passed over is closed: DATA", [headers(3, SMALL), end_of(3), data(1, b"x")], ignored),
+    # RFC 9113 5.1: a frame on a closed stream MAY be a connection error; what was on its way when we reset the stream
+    # must not be one.
+    Row("idle: a stream passed over is closed: DATA", [headers(3, SMALL), end_of(3), data(1, b"x")],
+        connection_error(STREAM_CLOSED)),
     Row("idle: of the server's: DATA", [data(2, b"x")], connection_error(PROTOCOL_ERROR)),
     Row("idle: of the server's: WINDOW_UPDATE", [window_update(2, 1)], connection_error(PROTOCOL_ERROR)),
     Row("half-closed: DATA", [*WAITING, data(1, b"x")], connection_error(STREAM_CLOSED)),
@@ -109,13 +110,13 @@ STREAMS = [
     Row("half-closed: WINDOW_UPDATE", [*WAITING, window_update(1, 10)], ignored),
     Row("half-closed: PRIORITY", [*WAITING, priority(1)], ignored),
     Row("half-closed: RST_STREAM", [*WAITING, reset(1)], ignored),
-    Row("closed: DATA", [*DONE, data(1, b"x")], ignored),
+    Row("closed: DATA", [*DONE, data(1, b"x")], connection_error(STREAM_CLOSED)),
     Row("closed: HEADERS", [*DONE, headers(1, SMALL)], connection_error(STREAM_CLOSED)),
     Row("closed: CONTINUATION", [*DONE, frame(CONTINUATION, 1, SMALL, END_HEADERS)], connection_error(PROTOCOL_ERROR)),
     Row("closed: WINDOW_UPDATE may be late", [*DONE, window_update(1, 10)], ignored),
     Row("closed: RST_STREAM may be late", [*DONE, reset(1)], ignored),
     Row("closed: PRIORITY is ignored", [*DONE, priority(1)], ignored),
-    Row("reset: DATA", [*CUT, data(1, b"x")], ignored),
+    Row("reset: DATA", [*CUT, data(1, b"x")], connection_error(STREAM_CLOSED)),
     Row("reset: HEADERS", [*CUT, headers(1, SMALL)], connection_error(STREAM_CLOSED)),
     # The answer did not wait for the content; the trailers were on their way.
     Row("reset by the server: HEADERS that were on their way", [*REFUSED, headers(1, literal("a", "b"))], ignored),

@@ -43,6 +43,22 @@ TEST(StreamIds, AStreamThatWasRefusedMayStillSendItsTrailers) {
   EXPECT_EQ(ids.on_headers(1), static_cast<uint32_t>(NGHTTP2_NO_ERROR));
 }
 
+TEST(StreamIds, AStreamIsOverThatThePeerHasEndedOrPassedOver) {
+  StreamIds ids;
+  open(ids, 3);
+  EXPECT_TRUE(ids.is_over(1)) << "passed over";
+  EXPECT_FALSE(ids.is_over(3)) << "the peer may go on";
+  EXPECT_FALSE(ids.is_over(5)) << "idle";
+  ids.on_ended(3);
+  EXPECT_TRUE(ids.is_over(3));
+  ids.on_ended(5);
+  open(ids, 5);
+  EXPECT_FALSE(ids.is_over(5));
+  for (int32_t id = 7; id < 1000; id += 2) open(ids, id);
+  EXPECT_FALSE(ids.is_over(3)) << "nothing is said of what is forgotten";
+  EXPECT_FALSE(ids.is_over(2)) << "nor of what is no client's";
+}
+
 TEST(StreamIds, NothingIsSaidOfWhatIsForgotten) {
   StreamIds ids;
   for (int32_t id = 1; id < 1000; id += 2) open(ids, id);
