@@ -200,6 +200,7 @@ int Transfer::on_connected(void* self_pointer, char* remote_ip, char*, int remot
   if (connects > self->connects_)
     self->context_.counters->connects += static_cast<uint64_t>(connects - self->connects_);
   self->connects_ = std::max(connects, self->connects_);
+  if (++self->attempts_ > 1 && !self->may_be_sent_again()) return CURL_PREREQFUNC_ABORT;
   self->tls_end_ = tls_end_of(self->easy_);
   self->phase_ = Phase::kHead;
   self->progress_at_ = io::Clock::now();
@@ -282,6 +283,8 @@ void Transfer::on_timer() {
 void Transfer::finished(CURLcode code) {
   if (bad_head_) return fail(Error::kProtocol, address() + ": the response has " + parser_.problem());
   if (upload_failed_) return fail(Error::kCancelled, "the request's content did not come to its end");
+  if (code == CURLE_ABORTED_BY_CALLBACK && attempts_ > 1)
+    return fail(Error::kReset, address() + ": the connection ended before an answer");
   if (code == CURLE_ABORTED_BY_CALLBACK && upload_stopped_ && response_complete()) code = CURLE_OK;
   if (code != CURLE_OK) {
     std::string problem = error_text_[0] ? error_text_ : curl_easy_strerror(code);

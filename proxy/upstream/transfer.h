@@ -83,6 +83,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   bool short_body() const noexcept;
   bool cut_off() const noexcept;
   bool has_body() const noexcept;
+  bool may_be_sent_again() const noexcept;
 
   Context context_;
   UpstreamRequest request_;
@@ -98,6 +99,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
 
   std::string remote_;  // "10.0.0.1:443" once connected
   long connects_ = 0;   // counted so far
+  int attempts_ = 0;    // at sending it
   std::shared_ptr<const TlsEnd> tls_end_;
   HeadParser parser_;
   bool has_head_ = false;

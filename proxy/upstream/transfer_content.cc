@@ -6,14 +6,15 @@
 
 namespace entrepot::upstream {
 
-// libcurl asks again by itself where a kept connection turns out to be dead. What must not be sent twice, or
-// cannot be, gets a connection of its own.
+// Servers that end idle connections do so after 5 s or more. What cannot be sent twice is not put on one that may
+// end just now.
+constexpr long kSurelyKeptSeconds = 4;
+
 void Transfer::set_content() {
   const std::string& method = request_.method;
   const auto& upload = request_.upload;
-  const bool may_repeat = method == "GET" || method == "HEAD" || method == "OPTIONS";
   if (method != "HEAD") curl_easy_setopt(easy_, CURLOPT_CUSTOMREQUEST, method.c_str());
-  if (upload || !may_repeat) curl_easy_setopt(easy_, CURLOPT_FRESH_CONNECT, 1L);
+  if (!may_be_sent_again()) curl_easy_setopt(easy_, CURLOPT_MAXAGE_CONN, kSurelyKeptSeconds);
   if (!upload) return;
   const bool measured = upload->length() != Upload::kNoLength;
   curl_easy_setopt(easy_, CURLOPT_UPLOAD, 1L);
@@ -29,6 +30,12 @@ void Transfer::set_content() {
     const auto self = weak.lock();
     if (self && self->send_paused_ && !self->over()) self->go_on_sending();
   });
+}
+
+// libcurl asks again by itself, on another connection, where a kept one ends before an answer.
+bool Transfer::may_be_sent_again() const noexcept {
+  const std::string& method = request_.method;
+  return !request_.upload && (method == "GET" || method == "HEAD" || method == "OPTIONS");
 }
 
 size_t Transfer::on_upload(char* room, size_t size, size_t count, void* self_pointer) {

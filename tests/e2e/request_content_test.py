@@ -66,6 +66,36 @@ def test_proxy_send_timeout_is_not_for_the_client_to_keep(make_edge, origin, tmp
     assert [r.body for r in origin.requests if r.target == "/slow"] == [b"ab"]
 
 
+# -- connections --
+
+def post(edge, path, method="POST", content="ab"):
+    return edge.fetch(path, method=method, curl=["--data-binary", content] if content else [])
+
+
+def test_requests_with_content_share_a_connection_with_all_others(make_edge, origin):
+    for path in ("/a", "/b"):
+        origin.add(path, data=b"done")
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache off; }}", workers=1).start()
+    for method, content in (("GET", ""), ("POST", "ab"), ("PUT", "c" * 100_000), ("POST", ""), ("DELETE", "")):
+        assert post(edge, "/a", method, content).body == b"done"
+    assert [r.body for r in origin.requests] == [b"", b"ab", b"c" * 100_000, b"", b""]
+    assert origin.connections == 1
+
+
+@pytest.mark.parametrize("method, content", [("POST", "ab"), ("POST", ""), ("PATCH", "ab"), ("PUT", "ab"), ("DELETE", "")])
+def test_what_dies_with_a_kept_connection_is_not_done_twice(make_edge, origin, method, content):
+    def tamper(*_):
+        raise OSError("read, and no answer")
+
+    origin.add("/a", data=b"done")
+    dies = origin.add("/dies", data=b"done")
+    dies.tamper = tamper
+    edge = make_edge(f"location / {{ proxy_pass {origin.url}; proxy_cache off; }}", workers=1).start()
+    assert edge.fetch("/a").body == b"done"
+    assert post(edge, "/dies", method, content).status == 502
+    assert dies.asked == 1 and origin.connections == 2  # made for it to be asked again, which it is not
+
+
 # -- trailers --
 
 @pytest.fixture
