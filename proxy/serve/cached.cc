@@ -358,13 +358,14 @@ void Handler::serve_stored(http::Stream& stream, const Asked& asked, Outcome& ou
                                          stored.blob->digest(), !is_file, std::move(detail));
   if (whole) {
     asked.place->cache->touch(*stored.blob);
-    const size_t in_memory = stored.blob->inline_bytes().size();
-    auto small = in_memory > 0 ? stored.blob : nullptr;
+    const size_t content = stored.blob->inline_bytes().size();
+    const size_t in_memory = sizeof(Hot) + prepared->size_bytes() + content + 2 * asked.hot_key.size();
+    auto small = content > 0 ? stored.blob : nullptr;
     auto hot = std::make_shared<Hot>(Hot{prepared, stored.blob, std::move(small), asked.place->cache,
                                          asked.hash, outcome.generation, fresh_until, now, stays,
                                          asked.pinned_as, asked.place->repository != nullptr, asked.purges});
     // What a request of an older conf found is not what one of this conf is looking for.
-    if (fresh_until > now && asked.site == site_) insert_hot(stream, asked, std::move(hot), 1024 + in_memory + 2 * asked.hot_key.size());
+    if (fresh_until > now && asked.site == site_) insert_hot(stream, asked, std::move(hot), in_memory);
   }
   if (asked.place->cdn && whole && stays && redirect_to_cdn(stream, *asked.place, prepared->length_bytes))
     return;

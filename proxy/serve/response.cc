@@ -59,6 +59,12 @@ std::shared_ptr<const PreparedResponse> PreparedResponse::make(resolver::StoredR
   return prepared;
 }
 
+size_t PreparedResponse::size_bytes() const noexcept {
+  size_t size = sizeof(*this) + etag.size() + last_modified.size() + fields.size() * sizeof(http::Field);
+  for (const auto& field : stored.fields) size += sizeof(field) + field.first.size() + field.second.size();
+  return size;
+}
+
 bool belongs_in_not_modified(std::string_view name) noexcept {
   static constexpr std::string_view kNames[] = {"cache-control", "content-location", "date",
                                                 "etag",          "expires",          "vary",

@@ -34,6 +34,7 @@ struct PreparedResponse {
   static std::shared_ptr<const PreparedResponse> make(resolver::StoredResponse stored, uint64_t length_bytes,
                                                       const std::optional<Digest>& digest,
                                                       bool from_upstream = true, std::string detail = {});
+  size_t size_bytes() const noexcept;  // in memory, about
 };
 
 // The fields of a 304 (RFC 9110 15.4.5).

@@ -1,6 +1,7 @@
 """Too few descriptors, too little memory, a clock that jumps: it stays, serves what is right, and serves on."""
 import contextlib
 import datetime
+import email.utils
 import glob
 import os
 import time
@@ -161,3 +162,28 @@ def test_a_clock_that_jumps_by_years_makes_nothing_of_an_old_version_fresh(make_
     read_all(edge, things, report)
     edge.stop()
     report.assert_clean()
+
+
+def test_what_was_one_clients_is_asked_for_everybody_again_a_minute_later(make_edge, origin, tmp_path):
+    """And not a minute after the last who was given his own."""
+    clock = Clock(tmp_path)
+    edge = make_edge(location(origin) + " location /clock { return 200 x; }", environment=clock.environment,
+                     workers=1).start()
+    thing = origin.add("/page", size=100, fields={"Cache-Control": "private"})
+
+    def ask(seconds):
+        clock.set(seconds)
+        wait_until(lambda: abs(seconds_of(edge.fetch("/clock")) - time.time() - seconds) < 20, f"{seconds} s later")
+        answer = edge.fetch("/page", fields={"Cookie": "name=value"})
+        edge.wait_idle()
+        return answer.cache_status, origin.requests[-1].fields.get("cookie")
+
+    ask(0)
+    thing.fields["Cache-Control"] = "max-age=1000"
+    assert ask(50) == ("entrepot; fwd=uri-miss", "name=value")
+    assert ask(80) == ("entrepot; fwd=uri-miss", None)
+    assert ask(80) == ("entrepot; hit", None)
+
+
+def seconds_of(response):
+    return email.utils.parsedate_to_datetime(response.fields["date"]).timestamp()
