@@ -163,4 +163,5 @@ def report(first):
     return over
 
 
-main()
+if __name__ == "__main__":
+    main()

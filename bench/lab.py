@@ -93,14 +93,14 @@ class Server:
     def stop(self):
         if self.process is None:
             return
+        family = descendants(self.pid)
         self.process.send_signal(signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            for pid in descendants(self.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            self.process.wait()
+        for pid in family:  # who has not ended, and whom its parent has left behind
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
 
 
 class Lab:
@@ -135,7 +135,7 @@ class Lab:
             file.write(text)
         return self.path(name)
 
-    def _launch(self, label, command, port, cores, clear_port=None):
+    def launch(self, label, command, port, cores, clear_port=None):
         log = self._ends.enter_context(open(self.path(f"{label}.out"), "ab"))
         process = subprocess.Popen(["taskset", "-c", cores, *command], stdin=subprocess.DEVNULL, stdout=log,
                                    stderr=log, start_new_session=True, preexec_fn=in_front)
@@ -175,7 +175,7 @@ http {{
     }}
 }}
 """)
-        return self._launch("origin", ["nginx", "-c", conf, "-e", self.path("origin/error.log")], port, cores)
+        return self.launch("origin", ["nginx", "-c", conf, "-e", self.path("origin/error.log")], port, cores)
 
     def origin_requests(self):
         with open(self.path("origin/access.log"), encoding="utf-8") as file:
@@ -215,7 +215,7 @@ http {{
     }}
 }}
 """)
-        server = self._launch(label, [*wrapper, binary(), "-p", self.path(label), "-c", "edge.conf"], port, cores, clear_port)
+        server = self.launch(label, [*wrapper, binary(), "-p", self.path(label), "-c", "edge.conf"], port, cores, clear_port)
         wait_answer(f"http://127.0.0.1:{admin}/readyz")
         return server
 
@@ -255,7 +255,7 @@ http {{
     }}
 }}
 """)
-        return self._launch(label, ["nginx", "-c", conf, "-e", f"{here}/error.log"], port, cores, clear_port)
+        return self.launch(label, ["nginx", "-c", conf, "-e", f"{here}/error.log"], port, cores, clear_port)
 
     def start_traffic_server(self, origin_port, cores="0-1", workers=2, label="ats"):
         """Apache Traffic Server whose followers read while the first one writes."""
@@ -296,7 +296,7 @@ http {{
         }.items():
             self.write(os.path.join(conf, name), text)
         subprocess.run(["chown", "-R", "trafficserver", here], check=True)
-        return self._launch(label, ["traffic_server", f"--run-root={here}"], port, cores)
+        return self.launch(label, ["traffic_server", f"--run-root={here}"], port, cores)
 
     def _own_folders(self, here):
         """The layout tool leaves the system's folders in its list: put all that is written below `here`."""

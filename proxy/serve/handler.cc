@@ -254,15 +254,14 @@ void Handler::on_close(http::Stream& stream, bool) noexcept {
   if (const auto* place = static_cast<const Place*>(stream.place); place && !place->logs.empty()) {
     const auto path = parse_request_path(stream.request().target).value_or(RequestPath{});
     const RequestVariables variables(stream, *place, path);
-    std::string line;
     for (const auto& log : place->logs) {
-      line.clear();
+      log_line_.clear();
       const auto escape = log.format->escape_json   ? EscapedVariables::Escape::kJson
                           : log.format->escape_none ? EscapedVariables::Escape::kNone
                                                     : EscapedVariables::Escape::kDefault;
-      log.format->format.expand(EscapedVariables(variables, escape), line);
-      line.push_back('\n');
-      log.file->append(line);
+      log.format->format.expand(EscapedVariables(variables, escape), log_line_);
+      log_line_.push_back('\n');
+      log.file->append(log_line_);
     }
   }
   if (--site->requests == 0 && site != site_.get()) {

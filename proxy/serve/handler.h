@@ -373,7 +373,7 @@ class Handler final : public http::RequestHandler {
   const config::Server* server_ = nullptr;  // that these lead to, on this listener; null: not looked for yet
   uintptr_t server_listener_ = 0;
   std::vector<http::Field> fields_;
-  std::string text_;
+  std::string text_, log_line_;
   std::string date_;
   std::time_t date_at_ = 0;
 };

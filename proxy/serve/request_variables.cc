@@ -32,12 +32,27 @@ std::string_view protocol_name(http::Version version) {
   return {};
 }
 
-std::string formatted_time(const char* format) {
+enum class TimeFormat : uint8_t { kLocal, kIso8601 };
+
+// Formatted once a second: strftime() looks at the machine's time zone each time.
+std::string_view formatted_time(TimeFormat format) {
+  struct Formatted {
+    std::time_t at = -1;
+    char text[64];
+    size_t size = 0;
+  };
+  static constexpr const char* kFormats[] = {"%d/%b/%Y:%H:%M:%S %z", "%Y-%m-%dT%H:%M:%S%z"};
+  static thread_local Formatted formatted[std::size(kFormats)];
+  const auto which = static_cast<size_t>(format);
+  Formatted& one = formatted[which];
   const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char text[64];
-  return std::string(text, std::strftime(text, sizeof(text), format, &local));
+  if (one.at != now) {
+    std::tm local{};
+    localtime_r(&now, &local);
+    one.size = std::strftime(one.text, sizeof(one.text), kFormats[which], &local);
+    one.at = now;
+  }
+  return {one.text, one.size};
 }
 
 std::string seconds_since(io::Clock::time_point start) {
@@ -259,9 +274,9 @@ bool RequestVariables::append_response(uint16_t id, std::string& out) const {
     case kVarUpstreamCacheStatus:
       return append_some(out, stream_.cache_status);
     case kVarTimeLocal:
-      return append_some(out, formatted_time("%d/%b/%Y:%H:%M:%S %z"));
+      return append_some(out, formatted_time(TimeFormat::kLocal));
     case kVarTimeIso8601:
-      return append_some(out, formatted_time("%Y-%m-%dT%H:%M:%S%z"));
+      return append_some(out, formatted_time(TimeFormat::kIso8601));
     case kVarMsec:
       return append_some(out, seconds_of_day());
     default:
