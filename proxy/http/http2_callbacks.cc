@@ -31,7 +31,10 @@ int Http2Callbacks::begin_headers(nghttp2_session*, const nghttp2_frame* frame, 
 int Http2Callbacks::header(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* name,
                            size_t name_length, const uint8_t* value, size_t value_length, uint8_t,
                            void* user) {
-  if (auto* to = stream(session, frame->hd.stream_id))
+  // Nearly always the one that was opened last.
+  SessionStream* const last = self(user).first_;
+  auto* const to = last && last->id == frame->hd.stream_id ? last : stream(session, frame->hd.stream_id);
+  if (to)
     self(user).on_header(*to, frame->headers.cat != NGHTTP2_HCAT_REQUEST, text(name, name_length),
                          text(value, value_length));
   return 0;

@@ -136,11 +136,11 @@ void Http2Session::abandon() {
 void Http2Session::start_response(SessionStream& stream, const ResponseHead& head) {
   static thread_local std::vector<nghttp2_nv> fields;
   constexpr uint8_t kBorrowed = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
-  const auto add = [](std::string_view name, std::string_view value, bool varies) {
+  fields.resize(head.fields.size() + 1);
+  auto add = [next = fields.data()](std::string_view name, std::string_view value, bool varies) mutable {
     const auto flags = static_cast<uint8_t>(varies ? kBorrowed | NGHTTP2_NV_FLAG_NO_INDEX : kBorrowed);
-    fields.push_back({bytes_of(name), bytes_of(value), name.size(), value.size(), flags});
+    *next++ = {bytes_of(name), bytes_of(value), name.size(), value.size(), flags};
   };
-  fields.clear();
   add(":status", status_text(head.status), false);
   for (const Field& field : head.fields)
     add(field.name, field.value, field.varies && !repeated_.has(field.name, field.value));
