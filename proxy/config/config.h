@@ -309,8 +309,10 @@ struct Server {
   Shared shared;
 
   // Of a normalised path: the exact one; else the longest prefix, unless an expression matches (the first of
-  // its level, those within that prefix first) and the prefix is not "^~"; "/a" is none of "/a../x", and that of
-  // "/a/" where this has a proxy_pass: a redirect is due. Null: none. `failed` is set where an expression came to its limits: what stands here is not known then.
+  // its level, those within that prefix first) and the prefix is not "^~"; "/a" is none of "/a../x". For
+  // "/a" it is that of "/a/" where there is no other of just this path, and one of "/a/" has a proxy_pass: a
+  // redirect is due; of two, the exact one. Null: none. `failed` is set where an expression came to its limits:
+  // what stands here is not known then.
   // Thread-safe. Source: nginx, ngx_http_core_find_location.
   const Location* find_location(std::string_view path, bool* failed = nullptr) const noexcept;
   // "@name"; null: there is none.

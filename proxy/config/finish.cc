@@ -246,6 +246,7 @@ class Finisher {
     const bool own_redirects = draft.shared.proxy_redirects.has_value();
     inherit(draft.shared, from);
     Location location = draft.location;
+    location.internal = location.internal || (location.parent && server.locations[*location.parent].internal);
     if (draft.pass && draft.repository) {
       auto message = fmt::format("both \"proxy_pass\" and \"repository\" in location \"{}\"", location.path);
       return draft_.error(draft.where, std::move(message));

@@ -7,6 +7,22 @@
 
 namespace entrepot::config {
 
+std::string escape(std::string_view path) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > 0x20 && byte < 0x7f && c != '#' && c != '%' && c != '?') {
+      out.push_back(c);
+    } else {
+      out.push_back('%');
+      out.push_back(kDigits[byte >> 4]);
+      out.push_back(kDigits[byte & 15]);
+    }
+  }
+  return out;
+}
+
 namespace {
 
 int hex_value(char c) {
@@ -49,23 +65,6 @@ std::string resolve(std::string_view path) {
   std::string out;
   for (const std::string_view segment : segments) out.append("/").append(segment);
   if (is_directory) out.push_back('/');
-  return out;
-}
-
-// What a path must not carry as it is: nginx's set.
-std::string escape(std::string_view path) {
-  constexpr char kDigits[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : path) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte > 0x20 && byte < 0x7f && c != '#' && c != '%' && c != '?') {
-      out.push_back(c);
-    } else {
-      out.push_back('%');
-      out.push_back(kDigits[byte >> 4]);
-      out.push_back(kDigits[byte & 15]);
-    }
-  }
   return out;
 }
 
@@ -229,7 +228,7 @@ struct Found {
 // Among the locations that stand in `parent`.
 Found find_among(const std::vector<Location>& all, std::optional<size_t> parent, std::string_view path) {
   std::optional<size_t> best;
-  bool has_patterns = false;
+  bool has_patterns = false, is_proxied = false;
   const Location* lacks_slash = nullptr;
   for (size_t i = 0; i < all.size(); ++i) {
     const Location& location = all[i];
@@ -241,13 +240,14 @@ Found find_among(const std::vector<Location>& all, std::optional<size_t> parent,
     } else if (is_of_prefix && is_prefix(location.path, path) &&
                (!best || location.path.size() > all[*best].path.size())) {
       best = i;
-    } else if (location.proxy_pass && location.path.size() == path.size() + 1 && location.path.ends_with('/') &&
+    } else if (location.path.size() == path.size() + 1 && location.path.ends_with('/') &&
                location.path.starts_with(path)) {
-      lacks_slash = &location;
+      is_proxied = is_proxied || location.proxy_pass;
+      if (!lacks_slash || location.match == Match::kExact) lacks_slash = &location;
     }
   }
   // One of just this path comes first.
-  if (lacks_slash && !(best && all[*best].path.size() == path.size())) return {lacks_slash, true};
+  if (is_proxied && !(best && all[*best].path.size() == path.size())) return {lacks_slash, true};
   Found found;
   if (best) {
     found = find_among(all, best, path);

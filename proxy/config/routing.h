@@ -30,6 +30,8 @@ std::string repository_target(const Location& location, std::string_view request
 bool may_climb(std::string_view path);
 // The path of which that is the escaped form. `path`: normalised.
 std::string path_within(const Location& location, std::string_view path);
+// A path with what it must not carry as it is percent-encoded: nginx's set. Pure.
+std::string escape(std::string_view path);
 // A repository's target behind the base that its proxy_pass names; joined by exactly one slash. Pure.
 std::string behind_base(const ProxyPass& pass, std::string_view target);
 

@@ -63,7 +63,7 @@ void Handler::on_request(http::Stream& stream) noexcept {
   if (is_misdirected(stream, place))
     return refuse(stream, &place, 421, "misdirected",
                   "this connection's certificate does not cover the host that is asked for");
-  if (place.location && place.location->internal)
+  if (path && place.location && place.location->internal)
     return refuse(stream, &place, 404, "not-found", "no location serves this path");
   if (refuse_content(stream, place)) return;
   if (request.method != http::Method::kGet && request.method != http::Method::kHead && serve_method(stream, place))
@@ -79,7 +79,8 @@ void Handler::serve_at(http::Stream& stream, const Place& place, std::optional<R
   const http::Request& request = stream.request();
   if (place.logs_sent_fields) stream.keep_sent_fields();
   const bool reads = request.method == http::Method::kGet || request.method == http::Method::kHead;
-  if (place.pass && lacks_last_slash(*place.location, path->path())) return redirect_to_slash(stream, place, *path);
+  if (place.location && lacks_last_slash(*place.location, path->path()))
+    return redirect_to_slash(stream, place, path->args);
   if (place.return_) return serve_return(stream, place, *path);
   // A plain location passes every method on; what is stored, and files, are only read.
   const bool passes = place.pass && !place.repository;
@@ -236,11 +237,9 @@ void Handler::serve_return(http::Stream& stream, const Place& place, const Reque
   stream.respond(head, std::as_bytes(std::span(body.data(), body.size())), nullptr);
 }
 
-void Handler::redirect_to_slash(http::Stream& stream, const Place& place, const RequestPath& path) {
-  // "//host/" would be another host's.
-  std::string target(path.raw.substr(std::min(path.raw.find_first_not_of('/'), path.raw.size())));
-  target.insert(0, 1, '/').push_back('/');
-  if (path.args.data()) target.append("?").append(path.args);
+void Handler::redirect_to_slash(http::Stream& stream, const Place& place, std::string_view args) {
+  std::string target = config::escape(place.location->path);
+  if (!args.empty()) target.append("?").append(args);
   fields_.clear();
   fields_.push_back({"date", date_text(stream), true});
   fields_.push_back({"location", stream.keep(target), true});

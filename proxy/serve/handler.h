@@ -196,7 +196,7 @@ class Handler final : public http::RequestHandler {
   void set_name(const http::Stream& stream, const Place& place, const RequestPath& path);
   void serve_return(http::Stream& stream, const Place& place, const RequestPath& path);
 
-  void redirect_to_slash(http::Stream& stream, const Place& place, const RequestPath& path);
+  void redirect_to_slash(http::Stream& stream, const Place& place, std::string_view args);
 
   // error_page.cc
   std::shared_ptr<Site> site_of(const http::Stream& stream) const;

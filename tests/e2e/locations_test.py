@@ -96,11 +96,49 @@ def test_a_proxied_folder_is_found_without_its_slash(make_edge, origin):
         location /e/ {{ proxy_pass {origin.url}; }}
         location = /e {{ return 200 exact; }}
         location /f/ {{ return 200 f; }}
-        location = /g/ {{ proxy_pass {origin.url}; }}""").start()
-    for path in ("/d", "/g"):
-        moved = edge.fetch(f"{path}?a=1")
-        assert (moved.status, moved.fields["location"]) == (301, f"{path}/?a=1")
+        location = /g/ {{ proxy_pass {origin.url}; }}
+        location /h%i/ {{ proxy_pass {origin.url}; }}""").start()
+    for path, leads_to in (("/d", "/d/"), ("/g", "/g/"), ("/d?a=1", "/d/?a=1"), ("/d?", "/d/"), ("/%64", "/d/"),
+                           ("/x/../d", "/d/"), ("/h%25i", "/h%25i/")):
+        moved = edge.fetch(path)
+        assert (moved.status, moved.fields.get("location")) == (301, leads_to), path
     answers(edge, {"/d/": (200, "folder"), "/e": (200, "exact"), "/f": (200, "all")})
+
+
+def test_of_two_folders_that_lack_a_slash_the_exact_one_answers(make_edge, origin):
+    edge = make_edge(f"""
+        location = /a/ {{ add_header x-is exact always; return 200 a; }}
+        location /a/ {{ add_header x-is prefix always; proxy_pass {origin.url}; }}
+        location /b/ {{ add_header x-is prefix always; proxy_pass {origin.url}; }}
+        location = /b/ {{ internal; }}""").start()
+    moved = edge.fetch("/a")
+    assert (moved.status, moved.fields.get("location"), moved.fields["x-is"]) == (301, "/a/", "exact")
+    assert edge.fetch("/b").status == 404
+
+
+def test_what_stands_in_an_internal_location_is_internal(make_edge, origin):
+    edge = make_edge(f"""
+        location / {{ return 200 open; }}
+        location /in/ {{
+            location /in/a {{ return 200 a; location = /in/a/b {{ proxy_pass {origin.url}; }} }}
+            location ~ x$ {{ return 200 x; }}
+            internal;
+        }}
+        location /error {{ error_page 404 =200 /in/a; return 404; }}""").start()
+    for path in ("/in/", "/in/a", "/in/a/b", "/in/x"):
+        assert edge.fetch(path).status == 404, path
+    answers(edge, {"/in": (200, "open"), "/error": (200, "a")})
+    assert not origin.requests
+
+
+def test_what_names_no_path_is_in_no_internal_location(make_edge):
+    edge = make_edge("location / { internal; }").start()
+    assert edge.fetch("/a").status == 404
+    assert edge.fetch("/../a").status == 400
+    server = edge.http1()
+    server.send("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert server.response()[0] == 200
+    server.close()
 
 
 def test_an_expression_that_takes_too_long_is_an_error_and_not_another_location(make_edge):

@@ -150,6 +150,13 @@ TEST_F(Inheritance, ProxyPassAndReturnAreNotInherited) {
   EXPECT_FALSE(config->servers.at(0)->locations.at(0).proxy_pass);
 }
 
+TEST_F(Inheritance, WhatStandsInAnInternalLocationIsInternal) {
+  const auto config = good_http("server { location /a { location /a/b { location /a/b/c { } } internal; } location /b { } }");
+  std::vector<bool> internal;
+  for (const Location& location : config->servers.at(0)->locations) internal.push_back(location.internal);
+  EXPECT_THAT(internal, ElementsAre(true, true, true, false));
+}
+
 TEST_F(Inheritance, ARepositoryTakesNoRootFromHttp) {
   const auto config = good_http("root /srv; repository r { format generic; proxy_pass http://a; }");
   EXPECT_EQ(config->repositories.at(0)->root, "");
