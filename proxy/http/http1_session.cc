@@ -218,6 +218,7 @@ void Http1Session::read_content() {
   const bool ended = found == Http1ContentReader::Found::kEnd;
   const bool bad = found == Http1ContentReader::Found::kBad;
   content_pending_ = !ended;
+  if (ended && !current_) since_ = connection_.state().now;
   consume_input(n);
   // To what nobody wants even the framing counts: chunks of one byte are many.
   if (!current_ || current_->content()->discarded()) dropped_bytes_ += n;
