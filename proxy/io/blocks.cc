@@ -99,6 +99,7 @@ void* take_zeroed_block(size_t count, size_t size) noexcept {
 void* resize_block(void* block, size_t size) noexcept {
   if (kPlain) return std::realloc(block, size);
   if (!block) return take_block(size);
+  if (size == 0) return give_block(block), nullptr;
   const size_t room = head_of(block)->size;
   if (size <= room && size > room / 4) return block;
   void* const other = take_block(size);

@@ -7,7 +7,7 @@
 
 namespace entrepot::io {
 
-// As malloc, calloc, realloc and free; a block may be given back by any thread.
+// As malloc, calloc, realloc (which frees where the size is 0) and free; a block may be given back by any thread.
 void* take_block(size_t size) noexcept;
 void* take_zeroed_block(size_t count, size_t size) noexcept;
 void* resize_block(void* block, size_t size) noexcept;
