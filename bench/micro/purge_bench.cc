@@ -4,51 +4,24 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
-#include <filesystem>
-#include <string>
 #include <thread>
 
-#include "cache/store.h"
+#include "bench/micro/many_names.h"
 
 namespace entrepot::cache {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A store in a folder of its own that has `names` responses, each with a tag that all have.
-class FullStore {
- public:
-  explicit FullStore(int64_t names) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "entrepot-bench-XXXXXX").string();
-    CacheOptions options;
-    options.path = folder_ = ::mkdtemp(pattern.data());
-    options.tags_of = [](std::string_view metadata) { return std::vector<std::string>{std::string(metadata)}; };
-    auto opened = Cache::open(options);
-    if (!opened) return;
-    cache_ = *opened;
-    cache_->put_response({"space", "other"}, "other", std::nullopt);
-    for (int64_t i = 0; i < names; ++i)
-      cache_->put_response({"space", "/releases/" + std::to_string(i) + "/package.tar.gz"}, "all", std::nullopt);
-  }
-  ~FullStore() {
-    cache_.reset();
-    std::filesystem::remove_all(folder_);
-  }
-  Cache* operator->() { return cache_.get(); }
-  explicit operator bool() const { return cache_ != nullptr; }
-
- private:
-  std::string folder_;
-  std::shared_ptr<Cache> cache_;
-};
-
 void purge(benchmark::State& state, bool by_tag) {
   for (auto _ : state) {
     state.PauseTiming();
     {
-      FullStore store(state.range(0));
+      const StoreFolder folder;
+      const auto store = folder.open();
       if (!store) return state.SkipWithError("no store");
+      store->put_response({"space", "other"}, "other", std::nullopt);
+      put_names(*store, state.range(0));
       Purge what;
       if (by_tag) {
         what.tags = {"all"};
