@@ -117,10 +117,15 @@ STREAMS = [
     Row("closed: RST_STREAM may be late", [*DONE, reset(1)], ignored),
     Row("closed: PRIORITY is ignored", [*DONE, priority(1)], ignored),
     Row("reset: DATA", [*CUT, data(1, b"x")], connection_error(STREAM_CLOSED)),
+    Row("reset: DATA at once behind it", [headers(1, BIG) + reset(1) + data(1, b"x")], connection_error(STREAM_CLOSED)),
     Row("reset: HEADERS", [*CUT, headers(1, SMALL)], connection_error(STREAM_CLOSED)),
     # The answer did not wait for the content; the trailers were on their way.
     Row("reset by the server: HEADERS that were on their way", [*REFUSED, headers(1, literal("a", "b"))], ignored),
-    Row("reset by the server: DATA that was on its way", [*REFUSED, data(1, b"x")], ignored),
+    Row("reset by the server: DATA that was on its way", [*REFUSED, data(1, b"x"), read], ignored),
+    Row("reset by the server: DATA to its end that was on its way", [*REFUSED, data(1, b"x", 0) + data(1, b"x"), read],
+        ignored),
+    Row("reset by the server: DATA behind the end", [*REFUSED, data(1, b"x") + data(1, b"x")],
+        connection_error(STREAM_CLOSED)),
     Row("reset: CONTINUATION", [*CUT, frame(CONTINUATION, 1, SMALL, END_HEADERS)], connection_error(PROTOCOL_ERROR)),
     Row("reset: WINDOW_UPDATE may be late", [*CUT, window_update(1, 10)], ignored),
     Row("reset: twice", [*CUT, reset(1)], ignored),
@@ -141,6 +146,9 @@ STREAMS = [
     Row("more than 100 streams at once", [*(headers(2 * i + 1, BIG) for i in range(101)),
                                           lambda c: c.until(lambda: c.resets)],
         lambda c: stream_refused(c, 201)),
+    Row("more than 100 streams at once: DATA of the one that was refused", [
+        *(headers(2 * i + 1, BIG) for i in range(100)), headers(201, POST, END_HEADERS), lambda c: c.until(lambda: c.resets),
+        data(201, b"x", 0) + data(201, b"x"), read, read], lambda c: stream_refused(c, 201)),
     Row("more than 100 streams at once, the limit acknowledged",
         [SETTINGS_ACK, *(headers(2 * i + 1, BIG) for i in range(101))], connection_error(PROTOCOL_ERROR)),
 ]
