@@ -63,14 +63,14 @@ void Handler::on_request(http::Stream& stream) noexcept {
   if (is_misdirected(stream, place))
     return refuse(stream, &place, 421, "misdirected",
                   "this connection's certificate does not cover the host that is asked for");
+  if (!path && !(request.method == http::Method::kOptions && request.target == "*"))
+    return refuse_input(stream, place, 400, "malformed", "the request target is not a path that can be resolved",
+                        kPathRule);
   if (path && place.location && place.location->internal)
     return refuse(stream, &place, 404, "not-found", "no location serves this path");
   if (refuse_content(stream, place)) return;
   if (request.method != http::Method::kGet && request.method != http::Method::kHead && serve_method(stream, place))
     return;
-  if (!path)
-    return refuse_input(stream, place, 400, "malformed", "the request target is not a path that can be resolved",
-                        kPathRule);
   serve_at(stream, place, std::move(path));
 }
 

@@ -134,8 +134,9 @@ def test_what_stands_in_an_internal_location_is_internal(make_edge, origin):
 def test_what_names_no_path_is_in_no_internal_location(make_edge):
     edge = make_edge("location / { internal; }").start()
     assert edge.fetch("/a").status == 404
-    assert edge.fetch("/../a").status == 400
     server = edge.http1()
+    server.send("GET /../a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert server.response()[0] == 400
     server.send("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert server.response()[0] == 200
     server.close()

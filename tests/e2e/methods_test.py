@@ -34,6 +34,12 @@ def test_options_are_answered_here(edge, origin, request_):
     assert origin.requests == []
 
 
+@pytest.mark.parametrize("target", ["/../a", "/%zz"])
+def test_options_of_no_path_are_refused(make_edge, target):
+    edge = make_edge("location /files/ { root files; }").start()
+    assert problem(exchange(edge, f"OPTIONS {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"))[0] == 400
+
+
 @pytest.mark.parametrize("told, passed_on", [("1", "0"), ("10", "9"), ("007", "6"), (None, None), ("x", "x")])
 def test_options_pass_with_one_hop_less(edge, origin, told, passed_on):
     origin.add("/a", size=10)
