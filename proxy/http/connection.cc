@@ -25,6 +25,7 @@ namespace {
 
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr auto kLingeringTime = 2s;
+constexpr auto kRest = 1s;
 // Over a burst's rest come alerts and answers to what the peer sends; a peer that makes us say more without
 // reading is gone.
 constexpr size_t kMaxRestBytes = io::Wire::kBurstBytes + 64 * 1024;
@@ -205,10 +206,14 @@ bool Connection::pump(bool writable) {
   return flush(true);
 }
 
-// One burst into the wire. Only who fills a small one is asked what the socket takes.
+// One burst into the wire. Only who fills a small one is asked what the socket takes. While the connection is young,
+// and again when it has rested, the kernel sends a few packets at a time, and waits: then records are small, so that
+// none is held up for its rest.
 bool Connection::produce() {
   io::Wire& wire = state_.wire;
-  wire.begin(ssl_, io::Wire::kSmallBurstBytes);
+  if (state_.now - sent_at_ > kRest) early_until_ = sent_ + kEarlyBytes;
+  wire.begin(ssl_, io::Wire::kSmallBurstBytes,
+             sent_ < early_until_ ? io::Wire::kEarlyRecordBytes : io::Wire::kRecordBytes);
   bool ok = session_->produce(wire);
   if (ok && wire.full()) {
     wire.extend(io::burst_limit(fd_, sent_));
@@ -272,6 +277,7 @@ ssize_t Connection::send(std::span<const std::byte> bytes) {
   state_.counters.writes.fetch_add(1, std::memory_order_relaxed);
   if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
   sent_ += static_cast<uint64_t>(n);
+  sent_at_ = state_.now;
   state_.counters.bytes_sent.fetch_add(static_cast<uint64_t>(n), std::memory_order_relaxed);
   return n;
 }

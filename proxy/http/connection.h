@@ -136,6 +136,9 @@ class Connection {
   bool ends_by_reset_ = false;  // kClosing: ... and must not look like one
   io::Clock::time_point closing_at_{};
   uint64_t sent_ = 0;
+  io::Clock::time_point sent_at_{};  // the last of it
+  static constexpr uint64_t kEarlyBytes = 64 * 1024;
+  uint64_t early_until_ = kEarlyBytes;  // sent: of so many, records are small
   Pace pace_;
 };
 

@@ -77,9 +77,10 @@ ssize_t Wire::fill(int fd) {
   return n;
 }
 
-void Wire::begin(SSL* ssl, size_t limit) noexcept {
+void Wire::begin(SSL* ssl, size_t limit, size_t record_bytes) noexcept {
   ssl_ = ssl;
   limit_ = limit;
+  record_bytes_ = record_bytes;
   appended_ = gathered_ = 0;
   failed_ = false;
 }
@@ -106,16 +107,16 @@ void Wire::append(std::span<const std::byte> bytes) {
   }
   while (!bytes.empty()) {
     // Whole records straight from where they are, when nothing is before them.
-    if (gathered_ == 0 && bytes.size() >= kRecordBytes) {
-      encrypt(bytes.data(), kRecordBytes);
-      bytes = bytes.subspan(kRecordBytes);
+    if (gathered_ == 0 && bytes.size() >= record_bytes_) {
+      encrypt(bytes.data(), record_bytes_);
+      bytes = bytes.subspan(record_bytes_);
       continue;
     }
-    const size_t n = std::min(bytes.size(), kRecordBytes - gathered_);
+    const size_t n = std::min(bytes.size(), record_bytes_ - gathered_);
     std::memcpy(gather_.get() + gathered_, bytes.data(), n);
     gathered_ += n;
     bytes = bytes.subspan(n);
-    if (gathered_ == kRecordBytes) {
+    if (gathered_ == record_bytes_) {
       encrypt(gather_.get(), gathered_);
       gathered_ = 0;
     }

@@ -31,6 +31,7 @@ class Wire {
  public:
   static constexpr size_t kReadBytes = 64 * 1024;
   static constexpr size_t kRecordBytes = 16 * 1024;      // a TLS record's largest payload
+  static constexpr size_t kEarlyRecordBytes = 4 * 1024;  // three packets: read as soon as those are there
   static constexpr size_t kSmallBurstBytes = 32 * 1024;  // what a blocked connection may be left with
   static constexpr size_t kBurstBytes = kSmallBurstBytes + kUnsentBytes;  // one write
 
@@ -45,8 +46,8 @@ class Wire {
   ssize_t fill(int fd);
   std::span<const std::byte> input() const noexcept { return {in_.get() + in_begin_, in_end_ - in_begin_}; }
 
-  // Begins a burst of about `limit` bytes. ssl null: cleartext.
-  void begin(SSL* ssl, size_t limit) noexcept;
+  // Begins a burst of about `limit` bytes, in records of `record_bytes` payload. ssl null: cleartext.
+  void begin(SSL* ssl, size_t limit, size_t record_bytes = kRecordBytes) noexcept;
   void extend(size_t limit) noexcept { limit_ = limit; }
   // No more should be appended in this burst.
   bool full() const noexcept { return appended_ >= limit_; }
@@ -77,7 +78,7 @@ class Wire {
   std::unique_ptr<std::byte[]> in_, clear_, gather_, out_;
   size_t in_begin_ = 0, in_end_ = 0, gathered_ = 0, out_size_ = 0;
   SSL* ssl_ = nullptr;
-  size_t limit_ = 0, appended_ = 0;
+  size_t limit_ = 0, appended_ = 0, record_bytes_ = kRecordBytes;
   bool failed_ = false;
 };
 

@@ -234,6 +234,34 @@ TEST(Server, AHandshakeThatDoesNotEndIsClosedAfterHeaderTimeout) {
   EXPECT_FALSE(client.timed_out());
 }
 
+TEST(Server, RecordsAreSmallWhileTheConnectionIsYoungAndThenFull) {
+  const TestCertificate certificate("edge.example");
+  TestServer server([&](http::ListenerOptions& options) { options.tls = context_of(certificate); });
+  static constexpr uint64_t kLength = 1 << 20;
+  server.handler.script = [](Stream& stream) {
+    stream.respond(ResponseHead{200, {}, kLength}, std::make_unique<PatternBody>(kLength, nullptr), nullptr);
+  };
+  Client client(server, Client::Tls{"edge.example", {"http/1.1"}});
+  std::vector<size_t> records;
+  SSL_set_msg_callback_arg(client.ssl(), &records);
+  SSL_set_msg_callback(client.ssl(), [](int sent, int, int type, const void* bytes, size_t, SSL*, void* to) {
+    const auto* head = static_cast<const unsigned char*>(bytes);
+    if (!sent && type == SSL3_RT_HEADER) static_cast<std::vector<size_t>*>(to)->push_back(head[3] << 8 | head[4]);
+  });
+  client.send("GET / HTTP/1.1\r\nHost: edge.example\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(client.receive_all(), EndsWith(PatternBody::text(kLength)));
+  size_t early = 0, before_full = 0;
+  for (const size_t record : records) {
+    if (record > 4096 + 17) break;
+    ++early;
+    before_full += record;
+  }
+  EXPECT_GE(before_full, 32u * 1024) << "a first burst";
+  EXPECT_LE(before_full, 128u * 1024);
+  EXPECT_EQ(*std::max_element(records.begin(), records.end()), 16384u + 17);
+  EXPECT_LT(records.size(), early + 2 * kLength / 16384) << "from then on they are full";
+}
+
 TEST(Server, AnIdleConnectionIsClosedAfterKeepaliveTimeout) {
   TestServer server([](http::ListenerOptions& options) { options.keepalive_timeout = 100ms; });
   Client http1(server);

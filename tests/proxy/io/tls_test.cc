@@ -162,6 +162,24 @@ TEST(Wire, GathersPiecesIntoFullRecordsAndCarriesTheTailToTheEnd) {
   EXPECT_TRUE(pair.client_reads() == sent);
 }
 
+TEST(Wire, RecordsAreAsLargeAsTheBurstIsToldAndNothingIsLostBetween) {
+  const TestCertificate certificate("edge");
+  std::string error;
+  const auto context = make_tls_context(options_of(certificate), error);
+  Pair pair(context.get());
+  ASSERT_TRUE(pair.handshake());
+  const std::string text(50'000, 'x');
+  pair.wire.begin(pair.server(), Wire::kSmallBurstBytes, Wire::kEarlyRecordBytes);
+  pair.wire.append(std::as_bytes(std::span(text.data(), 9)));
+  pair.wire.append(std::as_bytes(std::span(text.data() + 9, text.size() - 9)));
+  ASSERT_TRUE(pair.wire.finish());
+  const auto records = records_of(pair.wire.output());
+  ASSERT_EQ(records.size(), 13u);
+  for (size_t i = 0; i < 12; ++i) EXPECT_EQ(records[i], Wire::kEarlyRecordBytes + 17) << i;
+  pair.to_client();
+  EXPECT_TRUE(pair.client_reads() == text);
+}
+
 TEST(Wire, CleartextGoesOutAsItIs) {
   Wire wire;
   wire.begin(nullptr, 10);
