@@ -26,6 +26,7 @@ namespace {
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr auto kLingeringTime = 2s;
 constexpr auto kRest = 1s;
+constexpr uint64_t kFastBytes = 8 << 20;
 // Over a burst's rest come alerts and answers to what the peer sends; a peer that makes us say more without
 // reading is gone.
 constexpr size_t kMaxRestBytes = io::Wire::kBurstBytes + 64 * 1024;
@@ -216,10 +217,16 @@ bool Connection::produce() {
              sent_ < early_until_ ? io::Wire::kEarlyRecordBytes : io::Wire::kRecordBytes);
   bool ok = session_->produce(wire);
   if (ok && wire.full()) {
-    wire.extend(io::burst_limit(fd_, sent_));
+    if (!fast_ && sent_ >= kFastBytes) set_fast(true);
+    wire.extend(io::burst_limit(fd_, sent_, fast_ ? io::kFastUnsentBytes : io::kUnsentBytes));
     ok = session_->produce(wire);
   }
   return wire.finish() && ok;
+}
+
+void Connection::set_fast(bool fast) {
+  fast_ = fast;
+  io::limit_unsent(fd_, fast ? io::kFastUnsentBytes : io::kUnsentBytes);
 }
 
 void Connection::say_goodbye() {
@@ -312,6 +319,7 @@ uint64_t Connection::taken_by_peer() const noexcept {
 }
 
 void Connection::sweep(io::Clock::time_point now) {
+  if (fast_ && !rest_.empty() && now - sent_at_ > kRest) set_fast(false);
   if (rest_.empty()) {
     pace_.rest(now, sent_);
   } else if (pace_.too_slow(now, taken_by_peer(), options().send_timeout)) {

@@ -112,6 +112,7 @@ class Connection {
   bool flush(bool writable);
   ssize_t send(std::span<const std::byte> bytes);
   void settle();
+  void set_fast(bool fast);
   void say_goodbye();
   void close_later(bool cleanly);
   void watch();
@@ -139,6 +140,7 @@ class Connection {
   io::Clock::time_point sent_at_{};  // the last of it
   static constexpr uint64_t kEarlyBytes = 64 * 1024;
   uint64_t early_until_ = kEarlyBytes;  // sent: of so many, records are small
+  bool fast_ = false;                   // its socket may hold kFastUnsentBytes
   Pace pace_;
 };
 

@@ -129,14 +129,14 @@ bool Wire::finish() {
   return !failed_;
 }
 
-void limit_unsent(int fd) noexcept {
-  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentBytes, sizeof(kUnsentBytes));
+void limit_unsent(int fd, int bytes) noexcept {
+  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes));
 }
 
-size_t burst_limit(int fd, uint64_t sent_bytes) noexcept {
+size_t burst_limit(int fd, uint64_t sent_bytes, int unsent_bytes) noexcept {
   int unsent = 0;
   if (ioctl(fd, SIOCOUTQNSD, &unsent) != 0) return Wire::kSmallBurstBytes;
-  const auto room = static_cast<uint64_t>(std::max(0, kUnsentBytes - unsent));
+  const auto room = static_cast<uint64_t>(std::max(0, unsent_bytes - unsent));
   return Wire::kSmallBurstBytes + std::min(room, Wire::kSmallBurstBytes + sent_bytes / 4);
 }
 

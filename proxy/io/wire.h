@@ -25,7 +25,8 @@ namespace entrepot::io {
 // What the kernel holds of a TCP socket's bytes that it could not send yet: beside what is on its way, which
 // the peer's window bounds. Without a limit a peer that does not read costs megabytes.
 inline constexpr int kUnsentBytes = 128 * 1024;
-void limit_unsent(int fd) noexcept;
+inline constexpr int kFastUnsentBytes = 384 * 1024;  // for a peer that has taken a lot: fewer writes, fewer wakes
+void limit_unsent(int fd, int bytes = kUnsentBytes) noexcept;
 
 class Wire {
  public:
@@ -33,7 +34,7 @@ class Wire {
   static constexpr size_t kRecordBytes = 16 * 1024;      // a TLS record's largest payload
   static constexpr size_t kEarlyRecordBytes = 4 * 1024;  // three packets: read as soon as those are there
   static constexpr size_t kSmallBurstBytes = 32 * 1024;  // what a blocked connection may be left with
-  static constexpr size_t kBurstBytes = kSmallBurstBytes + kUnsentBytes;  // one write
+  static constexpr size_t kBurstBytes = kSmallBurstBytes + kFastUnsentBytes;  // one write, at most
 
   Wire();
   Wire(const Wire&) = delete;
@@ -85,6 +86,6 @@ class Wire {
 // How much a connection may pull now: what limit_unsent() lets its socket take, and kSmallBurstBytes more. So
 // a peer that stops reading leaves us with kSmallBurstBytes. A connection that has sent little has a socket
 // that takes less: the kernel lets it grow with what is acknowledged.
-size_t burst_limit(int fd, uint64_t sent_bytes) noexcept;
+size_t burst_limit(int fd, uint64_t sent_bytes, int unsent_bytes = kUnsentBytes) noexcept;
 
 }  // namespace entrepot::io

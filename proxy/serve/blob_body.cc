@@ -10,6 +10,7 @@ BlobBody::BlobBody(ChunkCache& chunks, std::shared_ptr<cache::Blob> blob, uint64
                    OnBroken on_broken)
     : chunks_(chunks),
       blob_(std::move(blob)),
+      reads_(chunks.enter(*blob_)),
       position_(begin),
       end_(end),
       on_broken_(std::move(on_broken)) {}
@@ -26,6 +27,13 @@ BlobBody::BlobBody(ChunkCache& chunks, std::shared_ptr<fill::FillWatch> watch, u
     if (stream_) stream_->body_ready();
   });
   blob_ = reader_->fill().blob();
+  reads_ = chunks_.enter(*blob_);
+}
+
+void BlobBody::consume(size_t n) {
+  const uint64_t before = position_ / cache::kChunkBytes;
+  position_ += n;
+  if (position_ / cache::kChunkBytes != before) chunks_.passed(reads_, *blob_, position_ - n);
 }
 
 uint64_t BlobBody::readable_end() {

@@ -24,7 +24,7 @@ class BlobBody final : public http::Body {
            bool whole, fill::DemandHold demand, OnBroken on_broken);
 
   Piece peek(size_t max) override;
-  void consume(size_t n) override { position_ += n; }
+  void consume(size_t n) override;
 
  private:
   uint64_t readable_end();
@@ -32,6 +32,7 @@ class BlobBody final : public http::Body {
 
   ChunkCache& chunks_;
   std::shared_ptr<cache::Blob> blob_;
+  ChunkCache::Reader reads_;
   uint64_t position_, end_;
   bool whole_ = false;
   bool broken_ = false;

@@ -11,6 +11,8 @@ using cache::ReadWait;
 
 namespace {
 
+constexpr size_t kForgotten = 1000;  // blobs, before those are looked for that nobody reads
+
 // How much memory the chunk needs: less than a whole one only where the length says so.
 size_t capacity_of(const Blob& blob, uint64_t chunk) {
   const uint64_t length = blob.length_bytes();
@@ -105,6 +107,20 @@ std::unique_ptr<ChunkCache::Load> ChunkCache::load(std::shared_ptr<Blob> blob, u
         });
       });
   return handle;
+}
+
+ChunkCache::Reader ChunkCache::enter(const Blob& blob) {
+  if (readers_.size() >= kForgotten) std::erase_if(readers_, [](const auto& one) { return one.second.expired(); });
+  auto& known = readers_[blob.serial()];
+  Reader reader = known.lock();
+  if (!reader) known = reader = std::make_shared<const bool>(true);
+  return reader;
+}
+
+void ChunkCache::passed(const Reader& reader, const Blob& blob, uint64_t offset) noexcept {
+  if (reader.use_count() > 1 || blob.length_bytes() < limit_bytes_ / 4) return;
+  const auto found = index_.find({blob.serial(), offset / kChunkBytes});
+  if (found != index_.end()) slots_.splice(slots_.end(), slots_, found->second);
 }
 
 ChunkCache::Slot& ChunkCache::slot_for(const Key& key, size_t capacity) {

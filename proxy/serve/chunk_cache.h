@@ -36,6 +36,13 @@ class ChunkCache {
   [[nodiscard]] std::unique_ptr<Load> load(std::shared_ptr<cache::Blob> blob, uint64_t offset, uint64_t until,
                                            std::function<void(Result<void>)> ready);
 
+  // Somebody reads this blob, as long as the token lives. Of a large one that only one reads, what was read makes room
+  // first: its memory is in the processor's caches, and nobody else would find it here.
+  using Reader = std::shared_ptr<const bool>;
+  [[nodiscard]] Reader enter(const cache::Blob& blob);
+  // This reader has taken the chunk that holds `offset` to its end.
+  void passed(const Reader& reader, const cache::Blob& blob, uint64_t offset) noexcept;
+
   size_t bytes() const noexcept { return bytes_; }
 
  private:
@@ -72,6 +79,7 @@ class ChunkCache {
   Slots slots_;  // most recent first
   std::unordered_map<Key, Slots::iterator, KeyHash> index_;
   std::unordered_map<Key, std::shared_ptr<Reading>, KeyHash> readings_;
+  std::unordered_map<uint64_t, std::weak_ptr<const bool>> readers_;  // by the blob's serial
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   friend class Load;
 };

@@ -220,7 +220,8 @@ TEST(BurstLimit, LeavesLittleOfWhatAPeerThatDoesNotReadIsSent) {
   limit_unsent(ours);
 
   EXPECT_EQ(burst_limit(ours, 0), 2 * Wire::kSmallBurstBytes);
-  EXPECT_EQ(burst_limit(ours, 10 << 20), Wire::kBurstBytes);
+  EXPECT_EQ(burst_limit(ours, 10 << 20), Wire::kSmallBurstBytes + kUnsentBytes);
+  EXPECT_EQ(burst_limit(ours, 10 << 20, kFastUnsentBytes), Wire::kBurstBytes);
   const std::vector<std::byte> bytes(Wire::kBurstBytes);
   ssize_t sent = 0;
   size_t asked = 0, total = 0;

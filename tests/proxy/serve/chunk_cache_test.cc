@@ -73,6 +73,48 @@ TEST_F(ChunkCacheTest, MemoryIsBoundedAndTheLeastRecentChunkGoes) {
   EXPECT_EQ(blob.fast_reads, reads);
 }
 
+TEST_F(ChunkCacheTest, WhatTheOnlyReaderOfALargeBlobHasPassedMakesRoomFirst) {
+  FakeBlob small(kChunkBytes), large(16 * kChunkBytes);
+  ASSERT_TRUE(chunks.get(small, 0, kChunkBytes));
+  const auto reader = chunks.enter(large);
+  for (uint64_t chunk = 0; chunk < 16; ++chunk) {
+    ASSERT_TRUE(chunks.get(large, chunk * kChunkBytes, large.length_bytes()));
+    chunks.passed(reader, large, chunk * kChunkBytes);
+  }
+  ASSERT_TRUE(chunks.get(small, 0, kChunkBytes));
+  EXPECT_EQ(small.fast_reads, 1) << "it has not pushed out what others ask for";
+}
+
+TEST_F(ChunkCacheTest, WhatOneOfSeveralReadersHasPassedStaysForTheOthers) {
+  FakeBlob large(16 * kChunkBytes);
+  auto first = chunks.enter(large);
+  const auto second = chunks.enter(large);
+  for (uint64_t chunk = 0; chunk < 5; ++chunk) {
+    ASSERT_TRUE(chunks.get(large, chunk * kChunkBytes, large.length_bytes()));
+    chunks.passed(first, large, chunk * kChunkBytes);
+  }
+  ASSERT_TRUE(chunks.get(large, 3 * kChunkBytes, large.length_bytes()));
+  EXPECT_EQ(large.fast_reads, 5);
+  first.reset();
+  chunks.passed(second, large, 3 * kChunkBytes);
+  ASSERT_TRUE(chunks.get(large, 5 * kChunkBytes, large.length_bytes()));
+  ASSERT_TRUE(chunks.get(large, 3 * kChunkBytes, large.length_bytes()));
+  EXPECT_EQ(large.fast_reads, 7) << "alone by now, it has given chunk 3 up for chunk 5";
+}
+
+TEST_F(ChunkCacheTest, WhatIsPassedOfASmallBlobStays) {
+  FakeBlob other(kChunkBytes), small(kChunkBytes / 2);
+  const auto reader = chunks.enter(small);
+  ASSERT_TRUE(chunks.get(small, 0, small.length_bytes()));
+  chunks.passed(reader, small, 0);
+  for (uint64_t i = 0; i < 3; ++i) {
+    FakeBlob filler(kChunkBytes);
+    ASSERT_TRUE(chunks.get(filler, 0, kChunkBytes));
+  }
+  ASSERT_TRUE(chunks.get(small, 0, small.length_bytes()));
+  EXPECT_EQ(small.fast_reads, 1);
+}
+
 TEST_F(ChunkCacheTest, ColdChunkIsReadOnThePoolOnceForAllWhoWait) {
   auto blob = std::make_shared<FakeBlob>(kChunkBytes);
   blob->cold = true;
