@@ -218,7 +218,8 @@ bool Connection::produce() {
   bool ok = session_->produce(wire);
   if (ok && wire.full()) {
     if (!fast_ && sent_ >= kFastBytes) set_fast(true);
-    wire.extend(io::burst_limit(fd_, sent_, fast_ ? io::kFastUnsentBytes : io::kUnsentBytes));
+    const size_t limit = io::burst_limit(fd_, sent_, fast_ ? io::kFastUnsentBytes : io::kUnsentBytes);
+    wire.extend(sent_ < early_until_ ? std::min<size_t>(limit, early_until_ - sent_) : limit);
     ok = session_->produce(wire);
   }
   return wire.finish() && ok;

@@ -143,7 +143,8 @@ void Http2Session::start_response(SessionStream& stream, const ResponseHead& hea
   };
   add(":status", status_text(head.status), false);
   for (const Field& field : head.fields)
-    add(field.name, field.value, field.varies && !repeated_.has(field.name, field.value));
+    add(field.name, field.value,
+        field.varies && (field.name == "set-cookie" || !repeated_.has(field.name, field.value)));
   nghttp2_data_provider provider{};
   provider.source.ptr = &stream;
   provider.read_callback = Http2Callbacks::read;
@@ -220,7 +221,9 @@ void Http2Session::on_begin_frame(const nghttp2_frame_hd& head) {
   if (!limits_.on_frame(head, connection_.state().now)) return stop(NGHTTP2_ENHANCE_YOUR_CALM);
   // nghttp2 1.52 drops what follows here without a word.
   if (head.type == NGHTTP2_PRIORITY && head.stream_id == 0) return stop(NGHTTP2_PROTOCOL_ERROR);
-  if (head.type != NGHTTP2_HEADERS || nghttp2_session_find_stream(session_, head.stream_id)) return;
+  if (head.type != NGHTTP2_HEADERS) return;
+  nghttp2_stream* const known = nghttp2_session_find_stream(session_, head.stream_id);
+  if (known && nghttp2_stream_get_state(known) != NGHTTP2_STREAM_STATE_IDLE) return;  // idle: PRIORITY_UPDATE made it
   if (const uint32_t error = ids_.on_headers(head.stream_id); error != NGHTTP2_NO_ERROR) stop(error);
 }
 

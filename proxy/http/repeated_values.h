@@ -27,7 +27,7 @@ class RepeatedValues {
 
  private:
   static constexpr size_t kSets = 16;  // four each: as many values about as the table has room for
-  using Set = std::array<uint32_t, 4>;  // the latest first; 0: none
+  using Set = std::array<uint32_t, 4>;  // the last that came first; 0: none
   std::array<Set, kSets> sets_{};
 };
 

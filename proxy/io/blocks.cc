@@ -29,7 +29,7 @@ constexpr uint32_t kMostOf[2] = {256, 64};  // free blocks of a step's list, of 
 
 struct alignas(16) Head {
   uint32_t list;
-  uint32_t size;  // of the block, where it is in no list
+  uint32_t size;  // of the block
 };
 struct Free {
   Free* next;
@@ -44,7 +44,7 @@ Head* head_of(void* block) noexcept { return static_cast<Head*>(block) - 1; }
 
 class Lists {
  public:
-  ~Lists() {
+  void end() noexcept {
     ended_ = true;
     for (Free*& first : first_) {
       while (first) std::free(head_of(std::exchange(first, first->next)));
@@ -70,8 +70,13 @@ class Lists {
   bool ended_ = false;
 };
 
-// What OpenSSL frees at the thread's very end comes when this is gone: its memory is not, and says so.
-thread_local Lists lists;
+// OpenSSL still frees at a thread's very end: so the lists are never destroyed, but ended.
+constinit thread_local Lists lists;
+struct End {
+  ~End() { lists.end(); }
+  void is_due() noexcept {}
+};
+thread_local End at_end;
 
 }  // namespace
 
@@ -112,6 +117,7 @@ void* resize_block(void* block, size_t size) noexcept {
 void give_block(void* block) noexcept {
   if (kPlain || !block) return std::free(block);
   Head* const head = head_of(block);
+  at_end.is_due();
   if (head->list == kNone || !lists.give(head->list, block)) std::free(head);
 }
 

@@ -36,6 +36,7 @@ Error error_of(CURLcode code, std::string_view problem) {
     case CURLE_PARTIAL_FILE:
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
+    case CURLE_SEND_FAIL_REWIND:  // a kept connection has ended, and what went is gone
       return Error::kReset;
     default:
       return Error::kProtocol;

@@ -6,15 +6,10 @@
 
 namespace entrepot::upstream {
 
-// Servers that end idle connections do so after 5 s or more. What cannot be sent twice is not put on one that may
-// end just now.
-constexpr long kSurelyKeptSeconds = 4;
-
 void Transfer::set_content() {
   const std::string& method = request_.method;
   const auto& upload = request_.upload;
   if (method != "HEAD") curl_easy_setopt(easy_, CURLOPT_CUSTOMREQUEST, method.c_str());
-  if (!may_be_sent_again()) curl_easy_setopt(easy_, CURLOPT_MAXAGE_CONN, kSurelyKeptSeconds);
   if (!upload) return;
   const bool measured = upload->length() != Upload::kNoLength;
   curl_easy_setopt(easy_, CURLOPT_UPLOAD, 1L);
@@ -32,7 +27,8 @@ void Transfer::set_content() {
   });
 }
 
-// libcurl asks again by itself, on another connection, where a kept one ends before an answer.
+// libcurl asks again by itself, on another connection, where a kept one ends before an answer. What may not be is
+// over then, as with nginx: nobody knows what was done.
 bool Transfer::may_be_sent_again() const noexcept {
   const std::string& method = request_.method;
   return !request_.upload && (method == "GET" || method == "HEAD" || method == "OPTIONS");
