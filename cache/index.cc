@@ -189,7 +189,8 @@ void Index::run() {
 }
 
 // What was written since wins over what could not be committed. Within bounds: who cannot write for long
-// forgets names, which makes them misses. What was erased, and purges, are not forgotten: no name comes back.
+// forgets names, which makes them misses. What was erased, and purges, are not forgotten, so that no name comes
+// back; only of more than a batch may hold they are, but for purges.
 void Index::keep_for_later(size_t bytes) {
   if (bytes + collecting_bytes_ > 4 * kMaxBatchBytes) {
     tell("the index cannot be written for too long: " + std::to_string(committing_.size()) +
@@ -201,6 +202,10 @@ void Index::keep_for_later(size_t bytes) {
     for (auto& [at, payload] : committing_) {
       if (at.first == Table::kResponses) payload.reset();
       bytes += size_bytes(at.second, payload);
+    }
+    if (bytes > kMaxBatchBytes) {
+      std::erase_if(committing_, [](const auto& change) { return change.first.first != Table::kMeta; });
+      bytes = 0;  // there are few of those
     }
   }
   collecting_.merge(committing_);

@@ -299,6 +299,21 @@ TEST_F(IndexTest, WhoCannotWriteForTooLongForgetsNamesAndNeitherErasesNorPurges)
   EXPECT_EQ(index_->get(Table::kBlobs, "blob"), "old");
 }
 
+TEST_F(IndexTest, WhatIsForgottenIsBoundedAsWell) {
+  open();
+  put("/small", "old");
+  ASSERT_TRUE(index_->flush());
+  {
+    const FullDisk full(std::filesystem::file_size(data_file()));
+    index_->apply({{Table::kResponses, "/small", std::nullopt}, {Table::kMeta, "purge", "it"}});
+    for (int i = 0; i < 257; ++i) put(std::string(1 << 20, 'x') + std::to_string(i), "long name");
+    EXPECT_FALSE(index_->flush());
+    EXPECT_EQ(get("/small"), "old") << "too much waits: it is remembered no longer that this was erased";
+  }
+  ASSERT_TRUE(index_->flush());
+  EXPECT_EQ(index_->get(Table::kMeta, "purge"), "it");
+}
+
 TEST_F(IndexTest, ManyThreadsApplyAndRead) {
   options_.commit_interval = 1ms;
   open();
